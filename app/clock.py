@@ -1,0 +1,31 @@
+"""The wall clock and the ids of turns. Durations are never measured with it: they use the event loop's monotonic clock."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from uuid_utils.compat import uuid7
+
+Clock = Callable[[], int]
+"""Now, in microseconds since the Unix epoch, UTC."""
+
+
+def system_clock() -> int:
+    return time.time_ns() // 1000
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562 §5.7): unique, and sorted by time of creation."""
+    return str(uuid7())
+
+
+def to_rfc3339(micros: int) -> str:
+    """``2026-11-22T10:48:00.123456Z``."""
+    return datetime.fromtimestamp(micros / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_datetime(moment: datetime) -> int:
+    """Microseconds of an aware datetime; raises ValueError for a naive one, because its moment is unknown."""
+    if moment.tzinfo is None:
+        raise ValueError("the time needs an offset from UTC, for example 2026-11-22T10:48:00Z")
+    return int(moment.timestamp() * 1_000_000)

@@ -1,0 +1,172 @@
+"""Every write that the service can ask for, and the replies. A command is frozen and is one atomic unit."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .model import (
+    Begun, CancelRequest, Definition, Fence, Head, KeyRecord, Outcome, PlacedTurn, Turn, TurnRef, TurnSpec,
+)  # fmt: skip
+
+class Starter(NamedTuple):
+    """The node that may begin a turn within a command, and the tools whose turns it can begin right now.
+
+    A tool with a lock is not among them: its turn is begun only once the lock is held.
+    """
+
+    node: str
+    tools: frozenset[str]
+
+
+class Origin(NamedTuple):
+    """The running turn that sends, with the fence that its writes carry."""
+
+    turn: TurnRef
+    fence: Fence
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAgent:
+    """Code wins: a definition with source ``code`` replaces a stored one; one from the API must be the same or new."""
+
+    definition: Definition
+    starter: Starter | None = None
+
+    @property
+    def agent(self) -> str:
+        return self.definition.name
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Accept turns, all or none. With ``origin`` it is a send (or a put of a running turn) and is fenced."""
+
+    agent: str
+    specs: tuple[TurnSpec, ...]
+    mailbox_limit: int
+    record: KeyRecord | None = None
+    origin: Origin | None = None
+    starter: Starter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Begin the next turn of an idle agent, if ``starter`` can; with ``turn_id`` only that one. Replies ``Claimed``."""
+
+    agent: str
+    starter: Starter
+    turn_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    agent: str
+    turn_id: str
+    fence: Fence
+    values: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the running turn, with its last values, and begin the next one. A cancel that was committed first wins.
+
+    ``hold`` keeps the agent owned, because the turn's code has not stopped; ``Release`` lets it go on.
+    """
+
+    agent: str
+    turn_id: str
+    fence: Fence
+    outcome: Outcome
+    values: tuple[bytes, ...] = ()
+    memory: bytes | None = None
+    returned: TurnSpec | None = None
+    mailbox_limit: int = 0
+    starter: Starter | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The code of a held agent has stopped: its mailbox goes on."""
+
+    agent: str
+    fence: Fence
+    starter: Starter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    agent: str
+    turn_id: str
+    request: CancelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    agent: str
+    starter: Starter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Let the scheduled turns that are due join the mailbox, ties in the order of acceptance."""
+
+    agent: str
+    starter: Starter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Take an agent over from a node that is gone: its running turn ends, its mailbox goes on."""
+
+    agent: str
+    starter: Starter | None = None
+
+
+Command = CreateAgent | Enqueue | Claim | Append | Finish | Release | Cancel | Pause | Resume | Promote | Recover
+
+
+# --- replies ---------------------------------------------------------------------------------------------------------
+
+
+class AgentReply(NamedTuple):
+    head: Head
+    created: bool = False
+
+
+class Enqueued(NamedTuple):
+    """``replayed``: the key was known, the turns are the earlier ones as they are now."""
+
+    turns: tuple[PlacedTurn, ...]
+    replayed: bool = False
+
+
+class Claimed(NamedTuple):
+    """What was begun; if nothing was, ``next`` is the turn at the head of the mailbox that the starter could not begin."""
+
+    begun: Begun | None
+    next: Turn | None = None
+
+
+class Appended(NamedTuple):
+    latest: int
+
+
+class Finished(NamedTuple):
+    turn: Turn
+    begun: Begun | None = None
+    next: Turn | None = None
+
+
+class Cancelled(NamedTuple):
+    """``asked``: the turn runs, its owner is being told; else it is cancelled already."""
+
+    turn: Turn
+    asked: bool
+
+
+Reply = AgentReply | Enqueued | Claimed | Appended | Finished | Cancelled

@@ -1,0 +1,143 @@
+"""One decision in the making: the steps that the rules of ``lifecycle`` share, and every legal move of a turn.
+
+A draft takes an agent's head and collects what is to be written: the head as it will be, the turns, the events. It
+numbers the events, so that the log is gapless by construction, and refuses any move of a turn that is not in ``MOVES``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from . import payloads
+from .commands import Reply, Starter
+from .model import (
+    Begun, CancelRequest, Event, EventType, Fence, Head, KeyRecord, Outcome, Turn, TurnRef, TurnSpec, TurnStatus,
+)  # fmt: skip
+
+MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
+    TurnStatus.SCHEDULED: frozenset({TurnStatus.QUEUED, TurnStatus.CANCELLED}),
+    TurnStatus.QUEUED: frozenset({TurnStatus.RUNNING, TurnStatus.CANCELLED}),
+    TurnStatus.RUNNING: frozenset(
+        {TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED},
+    ),
+    TurnStatus.COMPLETED: frozenset(),
+    TurnStatus.TIMEOUT: frozenset(),
+    TurnStatus.ERROR: frozenset(),
+    TurnStatus.CANCELLED: frozenset(),
+}
+"""Every legal move of a turn. A move that is not here is a defect of this module, never of a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write, in one transaction, and what to answer. ``cancelling``: a running turn whose owner must stop it."""
+
+    reply: Reply
+    head: Head | None = None
+    turns: tuple[Turn, ...] = ()
+    events: tuple[Event, ...] = ()
+    record: KeyRecord | None = None
+    memory: bytes | None = None
+    begun: Begun | None = None
+    cancelling: TurnRef | None = None
+
+
+class Draft:
+    """One decision in the making: the head as it will be, the turns and events so far. Lives for one ``decide``."""
+
+    def __init__(self, head: Head, now: int) -> None:
+        self.head, self.now = head, now
+        self.turns: dict[str, Turn] = {}
+        self.events: list[Event] = []
+        self.begun: Begun | None = None
+
+    def log(self, type_: EventType, data: bytes, turn_id: str | None = None, attempt: int | None = None) -> int:
+        seq = self.head.latest + len(self.events) + 1
+        self.events.append(Event(self.head.name, seq, type_, turn_id, attempt, self.now, data))
+        return seq
+
+    def change(self, **changes: Any) -> None:
+        self.head = replace(self.head, **changes)
+
+    def move(self, turn: Turn, status: TurnStatus, **changes: Any) -> Turn:
+        if status not in MOVES[turn.status]:
+            raise AssertionError(f"illegal move of turn {turn.id}: {turn.status} to {status}")
+        self.turns[turn.id] = moved = replace(turn, status=status, **changes)
+        return moved
+
+    def done(self, reply: Reply, **parts: Any) -> Decision:
+        turns, events = tuple(self.turns.values()), tuple(self.events)
+        return Decision(reply, self.final(), turns, events, begun=self.begun, **parts)
+
+    def final(self) -> Head:
+        """The head with the events so far counted in."""
+        return replace(self.head, latest=self.head.latest + len(self.events)) if self.events else self.head
+
+    # --- steps that several rules share ------------------------------------------------------------------------------
+
+    def accept(self, spec: TurnSpec) -> Turn:
+        """Log a new turn as queued and let it join the mailbox, now or when it is due."""
+        seq = self.log(EventType.TURN_QUEUED, payloads.queued(spec), spec.id, 0)
+        turn = Turn(spec, TurnStatus.SCHEDULED, self.now, seq, seq)
+        if spec.not_before is not None and spec.not_before > self.now:
+            self.change(scheduled=self.head.scheduled + 1)
+            self.turns[turn.id] = turn
+            return turn
+        return self.join(turn)
+
+    def join(self, turn: Turn) -> Turn:
+        position = self.head.joined + 1
+        self.change(joined=position, queued=self.head.queued + 1)
+        return self.move(turn, TurnStatus.QUEUED, position=position)
+
+    def start(self, turn: Turn | None, starter: Starter | None, fence: Fence | None = None) -> bool:
+        """Begin ``turn`` if the starter can, as its new owner or (with ``fence``) as the one it is already."""
+        if turn is None or starter is None or self.head.paused or turn.spec.tool not in starter.tools:
+            return False
+        fence = fence or Fence(starter.node, self.head.epoch + 1)
+        attempt = turn.attempt + 1
+        seq = self.log(EventType.TURN_STARTED, b"{}", turn.id, attempt)
+        running = self.move(turn, TurnStatus.RUNNING, attempt=attempt, start_time=self.now, last_seq=seq)
+        self.change(
+            node=fence.node, epoch=fence.epoch, current=turn.id,
+            queued=self.head.queued - 1, begun=turn.position,
+        )  # fmt: skip
+        self.begun = Begun(running, fence, self.head.definition)
+        return True
+
+    def append(self, turn: Turn, values: tuple[bytes, ...]) -> Turn:
+        for index, value in enumerate(values, start=turn.values):
+            self.log(EventType.TURN_VALUE, payloads.value(index, value), turn.id, turn.attempt)
+        last = self.events[-1].seq if values else turn.last_seq
+        self.turns[turn.id] = appended = replace(turn, values=turn.values + len(values), last_seq=last)
+        return appended
+
+    def end(self, turn: Turn, outcome: Outcome, returned: str | None = None) -> Turn:
+        """Write the one terminal event of a turn. A cancel that was committed before wins over any other outcome."""
+        if turn.cancel is not None:
+            outcome = Outcome(TurnStatus.CANCELLED)
+        seq = self.log(*_terminal(turn, outcome, returned), turn.id, turn.attempt)
+        if outcome.status in (TurnStatus.ERROR, TurnStatus.TIMEOUT):
+            self.change(last_error=_last_error(turn, outcome, self.now))
+        return self.move(
+            turn, outcome.status, last_seq=seq, end_time=self.now, output=outcome.output, error=outcome.error,
+        )  # fmt: skip
+
+
+def _terminal(turn: Turn, outcome: Outcome, returned: str | None) -> tuple[EventType, bytes]:
+    match outcome.status:
+        case TurnStatus.COMPLETED:
+            return EventType.TURN_COMPLETED, payloads.completed(outcome, turn.values, returned)
+        case TurnStatus.ERROR:
+            return EventType.TURN_ERROR, payloads.failed(outcome.error)
+        case TurnStatus.TIMEOUT:
+            return EventType.TURN_TIMEOUT, payloads.timed_out(turn.spec.timeout)
+        case TurnStatus.CANCELLED:
+            return EventType.TURN_CANCELLED, payloads.cancelled(turn.cancel or CancelRequest("service", None))
+        case other:
+            assert_never(other)
+
+
+def _last_error(turn: Turn, outcome: Outcome, now: int) -> bytes:
+    cause = outcome.error or payloads.error("timeout", f"The turn did not end within {turn.spec.timeout:g} s.")
+    return payloads.members({"turn_id": payloads.text(turn.id), "time": payloads.moment(now), "error": cause})

@@ -1,0 +1,158 @@
+"""Every error that the service can answer with: one class per cause, each with a stable type and the HTTP status it hints at.
+
+An error carries data (``fields``) for machines and a ``detail`` for people that says what to do. It never carries a
+traceback, a path or SQL. ``api/problems.py`` turns errors into RFC 9457 bodies, once for all routes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ServiceError(Exception):
+    """Base of all errors of the service. ``fields`` become extension members of the problem body (RFC 9457 §3.2)."""
+
+    type: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None, **fields: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers: Mapping[str, str] = headers or {}
+        self.fields = fields
+
+
+# --- what a client asked for does not exist, or not any more ---------------------------------------------------------
+
+
+class NotFound(ServiceError):
+    type, status, title = "not-found", 404, "Not found"
+
+
+class AgentNotFound(ServiceError):
+    type, status, title = "agent-not-found", 404, "No such agent"
+
+
+class TurnNotFound(ServiceError):
+    type, status, title = "turn-not-found", 404, "No such turn"
+
+
+class ToolNotFound(ServiceError):
+    type, status, title = "tool-not-found", 404, "No such tool"
+
+
+class EventsGone(ServiceError):
+    type, status, title = "events-gone", 410, "These events are no longer retained"
+
+
+# --- the request is not understood -----------------------------------------------------------------------------------
+
+
+class MalformedBody(ServiceError):
+    type, status, title = "malformed-body", 400, "The body is not valid JSON"
+
+
+class MalformedCursor(ServiceError):
+    type, status, title = "malformed-cursor", 400, "The cursor is not a sequence number"
+
+
+class MalformedHeader(ServiceError):
+    type, status, title = "malformed-header", 400, "A header is not valid"
+
+
+class BodyTooLarge(ServiceError):
+    type, status, title = "body-too-large", 413, "The body is too large"
+
+
+class UnsupportedMediaType(ServiceError):
+    type, status, title = "unsupported-media-type", 415, "The body must be JSON"
+
+
+class MisdirectedHost(ServiceError):
+    type, status, title = "misdirected-host", 421, "This Host is not served here"
+
+
+class ForeignOrigin(ServiceError):
+    type, status, title = "foreign-origin", 403, "Writes from this Origin are not allowed"
+
+
+class Unauthorized(ServiceError):
+    type, status, title = "unauthorized", 401, "A valid key is needed"
+
+
+class MethodNotAllowed(ServiceError):
+    type, status, title = "method-not-allowed", 405, "This method is not allowed here"
+
+
+class InvalidRequest(ServiceError):
+    """``errors`` is a list of ``{"pointer", "detail"}``: JSON pointers (RFC 6901) into the body, or a parameter's name."""
+
+    type, status, title = "invalid-request", 422, "The request is not valid"
+
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, str]] = (), **fields: Any) -> None:
+        super().__init__(detail, errors=list(errors), **fields)
+
+
+class InvalidArguments(InvalidRequest):
+    type, title = "invalid-arguments", "The arguments do not fit the tool"
+
+
+class ToolNotAccepted(InvalidRequest):
+    type, title = "tool-not-accepted", "This agent does not accept this tool"
+
+
+class SubmitRejected(InvalidRequest):
+    type, title = "submit-rejected", "A hook of the agent rejected the turn"
+
+
+class KeyReused(ServiceError):
+    type, status, title = "idempotency-key-reused", 422, "This Idempotency-Key was used with another body"
+
+
+# --- the state does not allow it -------------------------------------------------------------------------------------
+
+
+class AgentExists(ServiceError):
+    type, status, title = "agent-exists", 409, "An agent of this name exists with another definition"
+
+
+class TurnEnded(ServiceError):
+    type, status, title = "turn-ended", 409, "The turn has ended"
+
+
+class HopLimit(ServiceError):
+    type, status, title = "hop-limit", 422, "The chain of sends is too long"
+
+
+class MailboxFull(ServiceError):
+    type, status, title = "mailbox-full", 429, "The agent's mailbox is full"
+
+
+# --- the service cannot, for now -------------------------------------------------------------------------------------
+
+
+class Draining(ServiceError):
+    type, status, title = "draining", 503, "The service is shutting down"
+
+
+class Unavailable(ServiceError):
+    type, status, title = "unavailable", 503, "The service cannot answer for now"
+
+
+class StoreFull(ServiceError):
+    type, status, title = "store-full", 507, "There is no space left to store this"
+
+
+class Fenced(ServiceError):
+    """A write by somebody who does not own the agent (any more), or for a turn that is not running. Nothing is written."""
+
+    type, status, title = "fenced", 409, "The agent has another owner"
+
+
+# --- the service cannot start ----------------------------------------------------------------------------------------
+
+
+class StartupError(ServiceError):
+    """Why the service does not start, in one line that says what to do. The CLI prints it and exits with 2."""
+
+    type, status, title = "startup", 500, "The service cannot start"

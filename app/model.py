@@ -1,0 +1,213 @@
+"""The records of the service: agents, turns, events. All frozen, none knows how to do I/O.
+
+Times are integers: microseconds since the Unix epoch, UTC. ``args``, ``kwargs``, ``metadata``, ``output``, ``error``,
+``memory`` and an event's ``data`` are opaque JSON bytes, encoded once where they arise and never decoded by a store.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+
+class TurnStatus(StrEnum):
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED})
+"""The statuses that are stop reasons: a turn in one of them never changes again."""
+
+
+class EventType(StrEnum):
+    AGENT_CREATED = "agent.created"
+    AGENT_UPDATED = "agent.updated"
+    AGENT_PAUSED = "agent.paused"
+    AGENT_RESUMED = "agent.resumed"
+    TURN_QUEUED = "turn.queued"
+    TURN_STARTED = "turn.started"
+    TURN_VALUE = "turn.value"
+    TURN_COMPLETED = "turn.completed"
+    TURN_TIMEOUT = "turn.timeout"
+    TURN_ERROR = "turn.error"
+    TURN_CANCELLED = "turn.cancelled"
+
+
+TERMINAL = frozenset({EventType.TURN_COMPLETED, EventType.TURN_TIMEOUT, EventType.TURN_ERROR, EventType.TURN_CANCELLED})
+"""Exactly one event of these types ends every turn."""
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+class Fence(NamedTuple):
+    """Who owns an agent: carried by every owner write, compared with the stored one before anything is written."""
+
+    node: str
+    epoch: int
+
+
+class TurnRef(NamedTuple):
+    agent: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What an agent is, apart from its state. ``hooks`` maps a hook type's value to registered names."""
+
+    name: str
+    description: str = ""
+    tools: tuple[str, ...] = ()
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    memory_limit: int | None = None
+    source: Literal["code", "api"] = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An agent's row: its definition and the counters on which every decision rests.
+
+    ``joined`` is the last mailbox position given out; ``begun`` the position up to which nothing is queued any more
+    but what was cancelled there: the next turn is the first queued one beyond it. ``latest`` is the last seq.
+    """
+
+    definition: Definition
+    created_at: int
+    updated_at: int
+    paused: bool = False
+    node: str | None = None
+    epoch: int = 0
+    current: str | None = None
+    queued: int = 0
+    scheduled: int = 0
+    joined: int = 0
+    begun: int = 0
+    earliest: int = 1
+    latest: int = 0
+    last_error: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def idle(self) -> bool:
+        """Nobody owns it: a turn of its mailbox may begin, unless it is paused."""
+        return self.node is None and self.current is None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSpec:
+    """What was asked for and never changes. ``timeout`` in seconds; ``hops`` counts sends from the root."""
+
+    id: str
+    agent: str
+    tool: str
+    args: bytes = b"[]"
+    kwargs: bytes = b"{}"
+    metadata: bytes = b"{}"
+    timeout: float = 60.0
+    not_before: int | None = None
+    parent: TurnRef | None = None
+    root: str | None = None
+    hops: int = 0
+
+
+class CancelRequest(NamedTuple):
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn's row: the spec and where it stands. ``first_seq``..``last_seq`` is the range of its events in the log."""
+
+    spec: TurnSpec
+    status: TurnStatus
+    created_at: int
+    first_seq: int
+    last_seq: int
+    position: int | None = None
+    attempt: int = 0
+    start_time: int | None = None
+    end_time: int | None = None
+    values: int = 0
+    output: bytes | None = None
+    error: bytes | None = None
+    cancel: CancelRequest | None = None
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTurn:
+    """A turn as read back, with its place in the mailbox (1 = next; None unless queued)."""
+
+    turn: Turn
+    place: int | None = None
+
+
+class Event(NamedTuple):
+    """An immutable fact of one agent's log. A tuple, because a fast tool makes very many of them."""
+
+    agent: str
+    seq: int
+    type: EventType
+    turn_id: str | None
+    attempt: int | None
+    time: int
+    data: bytes
+
+
+class KeyRecord(NamedTuple):
+    """An idempotency record: which turns a caller's key stands for. ``digest`` is of the body as parsed JSON."""
+
+    agent: str
+    caller: str
+    key: str
+    digest: bytes
+    turn_ids: tuple[str, ...]
+
+
+class Outcome(NamedTuple):
+    """How an execution ended. ``output`` and ``error`` are JSON."""
+
+    status: Literal[TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED]
+    output: bytes | None = None
+    error: bytes | None = None
+
+
+class Begun(NamedTuple):
+    """A turn that was begun in a committed transaction: its owner must execute it."""
+
+    turn: Turn
+    fence: Fence
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. ``next`` is the cursor of the next page, None at the end."""
+
+    items: tuple[Any, ...]
+    next: str | None
+
+
+class ListedAgent(NamedTuple):
+    """An agent as read back, with the time at which the oldest of its queued turns was accepted."""
+
+    head: Head
+    oldest_queued_at: int | None

@@ -1,0 +1,69 @@
+"""The ``data`` of each event type, as JSON bytes: pieces that arrive encoded are joined, never decoded and encoded again."""
+
+import json
+from collections.abc import Sequence
+
+from .clock import to_rfc3339
+from .model import CancelRequest, Outcome, TurnRef, TurnSpec
+
+INLINE_LIMIT = 64 * 1024
+"""Bytes. Larger args, kwargs, metadata and output are null in events and lists; GET of the turn has them whole."""
+
+
+def text(value: str | None) -> bytes:
+    """A string (or null) as JSON."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def inline(**pieces: bytes | None) -> tuple[dict[str, bytes], list[str]]:
+    """The pieces with the large ones replaced by null, and the names of those."""
+    truncated = [name for name, piece in pieces.items() if piece is not None and len(piece) > INLINE_LIMIT]
+    shown = {name: b"null" if piece is None or name in truncated else piece for name, piece in pieces.items()}
+    return shown, truncated
+
+
+def members(pieces: dict[str, bytes], truncated: Sequence[str] = ()) -> bytes:
+    if truncated:
+        pieces = {**pieces, "truncated": json.dumps(list(truncated)).encode()}
+    return b"{" + b",".join(b'"%s":%s' % (name.encode(), piece) for name, piece in pieces.items()) + b"}"
+
+
+def ref(parent: TurnRef | None) -> bytes:
+    return b"null" if parent is None else members({"agent": text(parent.agent), "id": text(parent.id)})
+
+
+def moment(micros: int | None) -> bytes:
+    return b"null" if micros is None else b'"%s"' % to_rfc3339(micros).encode()
+
+
+def error(type_: str, message: str) -> bytes:
+    """``{type, message}``: an exception's class name, or in lower case one of the service's own causes."""
+    return members({"type": text(type_), "message": text(message)})
+
+
+def queued(spec: TurnSpec) -> bytes:
+    shown, truncated = inline(args=spec.args, kwargs=spec.kwargs, metadata=spec.metadata)
+    rest = {"not_before": moment(spec.not_before), "parent": ref(spec.parent)}
+    return members({"tool": text(spec.tool), **shown, **rest}, truncated)
+
+
+def value(index: int, encoded: bytes) -> bytes:
+    return b'{"index":%d,"value":%s}' % (index, encoded)
+
+
+def completed(outcome: Outcome, values: int, returned: str | None) -> bytes:
+    shown, truncated = inline(output=outcome.output)
+    rest = {"values": b"%d" % values} | ({"next": text(returned)} if returned else {})
+    return members({**shown, **rest}, truncated)
+
+
+def failed(encoded_error: bytes | None) -> bytes:
+    return members({"error": encoded_error or b"null"})
+
+
+def timed_out(timeout: float) -> bytes:
+    return members({"timeout": json.dumps(timeout).encode()})
+
+
+def cancelled(request: CancelRequest) -> bytes:
+    return members({"by": text(request.by), "reason": text(request.reason)})

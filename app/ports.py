@@ -1,0 +1,112 @@
+"""The seams of the service: what runtime, streaming and API see of a store, and what a store tells them.
+
+Callers never see SQL, connections or transactions. Every command is one atomic unit. Reads see committed state only.
+"""
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, overload
+
+from .commands import (
+    AgentReply, Append, Appended, Cancel, Cancelled, Claim, Claimed, Command, CreateAgent, Enqueue, Enqueued, Finish,
+    Finished, Pause, Promote, Recover, Release, Reply, Resume,
+)  # fmt: skip
+from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+
+
+class Notice(NamedTuple):
+    """What one commit changed on this node. All but ``begun`` are hints: a lost one costs latency, never an event.
+
+    ``ready``: agents with queued turns and no owner. ``scheduled``: agents with turns that wait for their time.
+    ``cancelling``: running turns that were asked to stop. ``ended``: turns that got their terminal event.
+    """
+
+    events: Sequence[Event] = ()
+    begun: Sequence[Begun] = ()
+    ready: Sequence[str] = ()
+    scheduled: Sequence[str] = ()
+    cancelling: Sequence[TurnRef] = ()
+    ended: Sequence[Turn] = ()
+
+
+Listener = Callable[[Notice], None]
+"""Called after each commit, on a thread of the store's: it must return at once and never raise."""
+
+
+class Reads(Protocol):
+    """Committed state. ``after`` is an exclusive cursor; lists ascend; ``limit`` is at least 1."""
+
+    async def get_agent(self, name: str) -> ListedAgent | None: ...
+
+    async def list_agents(self, *, prefix: str = "", after: str | None = None, limit: int = 100) -> Page:
+        """Agents by name. Items are ``ListedAgent``."""
+        ...
+
+    async def get_turn(self, turn_id: str, agent: str | None = None) -> PlacedTurn | None: ...
+
+    async def list_turns(
+        self,
+        agent: str | None = None,
+        *,
+        status: TurnStatus | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Turns by acceptance, of one agent or of all. Items are ``PlacedTurn``; ``after`` is a turn's id.
+
+        An ``after`` that names no turn lists nothing.
+        """
+        ...
+
+    async def read_events(self, agent: str, after: int, limit: int, up_to: int | None = None) -> list[Event]:
+        """Events with ``after < seq <= up_to``, at most ``limit``, in order, without a gap."""
+        ...
+
+    async def read_memory(self, agent: str) -> bytes | None: ...
+
+    async def owned_agents(self) -> list[str]:
+        """Agents that have an owner: at start they are those that a node left behind."""
+        ...
+
+    async def ready_agents(self, limit: int) -> list[str]:
+        """Agents with queued turns, no owner and no pause."""
+        ...
+
+    async def next_due(self) -> tuple[int, list[str]] | None:
+        """When the next scheduled turn is due, and the agents that have turns due at that moment or before."""
+        ...
+
+
+class Store(Reads, Protocol):
+    """The durable truth. ``execute`` returns a future of the calling loop, done once the transaction is fsynced.
+
+    It fails with a ``ServiceError`` as ``lifecycle.decide`` does, with ``StoreFull`` if there is no space, and with
+    ``Unavailable`` once closed. Cancelling the future does not undo the command: what was handed over will be committed.
+    Commands of one loop are decided in the order of their calls.
+    """
+
+    @overload
+    def execute(self, command: CreateAgent | Pause | Resume) -> Future[AgentReply]: ...
+    @overload
+    def execute(self, command: Enqueue) -> Future[Enqueued]: ...
+    @overload
+    def execute(self, command: Claim | Release | Promote | Recover) -> Future[Claimed]: ...
+    @overload
+    def execute(self, command: Append) -> Future[Appended]: ...
+    @overload
+    def execute(self, command: Finish) -> Future[Finished]: ...
+    @overload
+    def execute(self, command: Cancel) -> Future[Cancelled]: ...
+    def execute(self, command: Command) -> Future[Reply]: ...
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` after every commit from now on; the answer is called to end that."""
+        ...
+
+    async def check(self) -> None:
+        """Raise ``Unavailable`` if the store cannot be read or written now."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what was handed over, then stop. Further commands are refused."""
+        ...
