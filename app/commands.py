@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .errors import ServiceError
 from .model import (
     Begun, CancelRequest, Definition, Fence, Head, KeyRecord, Outcome, PlacedTurn, Turn, TurnRef, TurnSpec,
 )  # fmt: skip
@@ -38,7 +39,10 @@ class CreateAgent:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Accept turns, all or none. With ``origin`` it is a send (or a put of a running turn) and is fenced."""
+    """Accept turns, all or none. With ``origin`` it is a send (or a put of a running turn) and is fenced.
+
+    ``guarded``: the turns have passed the agent's BEFORE_PUT hooks; without it an agent that has some refuses them.
+    """
 
     agent: str
     specs: tuple[TurnSpec, ...]
@@ -46,6 +50,7 @@ class Enqueue:
     record: KeyRecord | None = None
     origin: Origin | None = None
     starter: Starter | None = None
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,16 @@ class Recover:
 Command = CreateAgent | Enqueue | Claim | Append | Finish | Release | Cancel | Pause | Resume | Promote | Recover
 
 
+class GuardNeeded(ServiceError):
+    """The answer to ``Enqueue`` when the agent has BEFORE_PUT hooks that the turns have not passed yet."""
+
+    type, status, title = "guard-needed", 500, "The agent's hooks come first"
+
+    def __init__(self, definition: Definition) -> None:
+        super().__init__(f"Turns for {definition.name!r} must pass its BEFORE_PUT hooks first.")
+        self.definition = definition
+
+
 # --- replies ---------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +165,7 @@ class Claimed(NamedTuple):
 
     begun: Begun | None
     next: Turn | None = None
+    definition: Definition | None = None
 
 
 class Appended(NamedTuple):

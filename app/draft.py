@@ -5,7 +5,7 @@ numbers the events, so that the log is gapless by construction, and refuses any 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from . import payloads
@@ -57,12 +57,12 @@ class Draft:
         return seq
 
     def change(self, **changes: Any) -> None:
-        self.head = replace(self.head, **changes)
+        self.head = self.head._replace(**changes)
 
     def move(self, turn: Turn, status: TurnStatus, **changes: Any) -> Turn:
         if status not in MOVES[turn.status]:
             raise AssertionError(f"illegal move of turn {turn.id}: {turn.status} to {status}")
-        self.turns[turn.id] = moved = replace(turn, status=status, **changes)
+        self.turns[turn.id] = moved = turn._replace(status=status, **changes)
         return moved
 
     def done(self, reply: Reply, **parts: Any) -> Decision:
@@ -71,7 +71,7 @@ class Draft:
 
     def final(self) -> Head:
         """The head with the events so far counted in."""
-        return replace(self.head, latest=self.head.latest + len(self.events)) if self.events else self.head
+        return self.head._replace(latest=self.head.latest + len(self.events)) if self.events else self.head
 
     # --- steps that several rules share ------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class Draft:
         for index, value in enumerate(values, start=turn.values):
             self.log(EventType.TURN_VALUE, payloads.value(index, value), turn.id, turn.attempt)
         last = self.events[-1].seq if values else turn.last_seq
-        self.turns[turn.id] = appended = replace(turn, values=turn.values + len(values), last_seq=last)
+        self.turns[turn.id] = appended = turn._replace(values=turn.values + len(values), last_seq=last)
         return appended
 
     def end(self, turn: Turn, outcome: Outcome, returned: str | None = None) -> Turn:

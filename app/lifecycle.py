@@ -10,13 +10,13 @@ the agent has an owner, a fence (node, epoch), exactly while one is running or i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from . import errors, payloads
 from .commands import (
     AgentReply, Append, Appended, Cancel, Cancelled, Claim, Claimed, Command, CreateAgent, Enqueue, Enqueued, Finish,
-    Finished, Pause, Promote, Recover, Release, Resume,
+    Finished, GuardNeeded, Pause, Promote, Recover, Release, Resume,
 )  # fmt: skip
 from .draft import Decision, Draft
 from .model import (
@@ -65,7 +65,7 @@ def _create_agent(view: View, command: CreateAgent, now: int) -> Decision:
         raise errors.AgentExists(
             f"An agent named {new.name!r} exists with another definition. Choose another name, or change that agent."
         )
-    draft = Draft(replace(old, definition=new, updated_at=now), now)
+    draft = Draft(old._replace(definition=new, updated_at=now), now)
     draft.log(EventType.AGENT_UPDATED, _definition(command))
     return draft.done(AgentReply(draft.final()))
 
@@ -84,6 +84,8 @@ def _enqueue(view: View, command: Enqueue, now: int) -> Decision:
     head = _known(view.head, command.agent)
     for spec in command.specs:
         _check_tool(head, spec.tool)
+    if not command.guarded and "before_put" in head.definition.hooks:
+        raise GuardNeeded(head.definition)
     if head.queued + head.scheduled + len(command.specs) > command.mailbox_limit:
         raise _mailbox_full(head, command.mailbox_limit)
     draft = Draft(head, now)
@@ -129,7 +131,7 @@ def _claim(view: View, command: Claim, now: int) -> Decision:
         return Decision(Claimed(None))
     draft = Draft(head, now)
     if not draft.start(turn, command.starter):
-        return Decision(Claimed(None, turn))
+        return Decision(Claimed(None, turn, head.definition))
     return draft.done(Claimed(draft.begun))
 
 
@@ -154,8 +156,9 @@ def _finish(view: View, command: Finish, now: int) -> Decision:
         if returned is not None and (refusal := _refuse_returned(head, returned, command.mailbox_limit)):
             outcome, returned = refusal, None
     ended = draft.end(turn, outcome, returned.id if returned else None)
-    queued = draft.accept(returned) if returned is not None else None
-    following = view.next or queued
+    accepted = draft.accept(returned) if returned is not None else None
+    waits = accepted is not None and accepted.status is TurnStatus.QUEUED  # or it joins later, when it is due
+    following = view.next or (accepted if waits else None)
     draft.change(current=None)
     if not command.hold and not draft.start(following, command.starter, command.fence):
         draft.change(node=None)
@@ -190,7 +193,7 @@ def _cancel(view: View, command: Cancel, now: int) -> Decision:
     if turn.ended:
         raise errors.TurnEnded(f"The turn had ended ({turn.status}) before it could be cancelled.", turn=turn)
     draft = Draft(head, now)
-    asked = turn if turn.cancel is not None else replace(turn, cancel=command.request)
+    asked = turn if turn.cancel is not None else turn._replace(cancel=command.request)
     if turn.status is TurnStatus.RUNNING:
         draft.turns[turn.id] = asked
         return draft.done(Cancelled(asked, asked=True), cancelling=TurnRef(command.agent, turn.id))
@@ -203,7 +206,7 @@ def _pause(view: View, command: Pause, now: int) -> Decision:
     head = _known(view.head, command.agent)
     if head.paused:
         return Decision(AgentReply(head))
-    draft = Draft(replace(head, paused=True), now)
+    draft = Draft(head._replace(paused=True), now)
     draft.log(EventType.AGENT_PAUSED, b"{}")
     return draft.done(AgentReply(draft.final()))
 
@@ -212,7 +215,7 @@ def _resume(view: View, command: Resume, now: int) -> Decision:
     head = _known(view.head, command.agent)
     if not head.paused:
         return Decision(AgentReply(head))
-    draft = Draft(replace(head, paused=False), now)
+    draft = Draft(head._replace(paused=False), now)
     draft.log(EventType.AGENT_RESUMED, b"{}")
     if head.idle:
         draft.start(view.next, command.starter)
@@ -221,7 +224,7 @@ def _resume(view: View, command: Resume, now: int) -> Decision:
 
 def _promote(view: View, command: Promote, now: int) -> Decision:
     head = _known(view.head, command.agent)
-    draft = Draft(replace(head, scheduled=head.scheduled - len(view.due)), now)
+    draft = Draft(head._replace(scheduled=head.scheduled - len(view.due)), now)
     joined = [draft.join(turn) for turn in view.due]
     if head.idle:
         draft.start(view.next or next(iter(joined), None), command.starter)

@@ -4,10 +4,15 @@ Times are integers: microseconds since the Unix epoch, UTC. ``args``, ``kwargs``
 ``memory`` and an event's ``data`` are opaque JSON bytes, encoded once where they arise and never decoded by a store.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
+
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""Names of agents. The dot is kept free."""
 
 
 class TurnStatus(StrEnum):
@@ -43,6 +48,7 @@ TERMINAL = frozenset({EventType.TURN_COMPLETED, EventType.TURN_TIMEOUT, EventTyp
 
 
 # --- records ---------------------------------------------------------------------------------------------------------
+# Heads and turns are tuples: each decision replaces some, and `_replace` takes a quarter of what a dataclass's does.
 
 
 class Fence(NamedTuple):
@@ -70,8 +76,7 @@ class Definition:
     source: Literal["code", "api"] = "api"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """An agent's row: its definition and the counters on which every decision rests.
 
     ``joined`` is the last mailbox position given out; ``begun`` the position up to which nothing is queued any more
@@ -125,8 +130,7 @@ class CancelRequest(NamedTuple):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A turn's row: the spec and where it stands. ``first_seq``..``last_seq`` is the range of its events in the log."""
 
     spec: TurnSpec

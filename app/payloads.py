@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 
 from .clock import to_rfc3339
 from .model import CancelRequest, Outcome, TurnRef, TurnSpec
@@ -12,7 +13,7 @@ INLINE_LIMIT = 64 * 1024
 
 def text(value: str | None) -> bytes:
     """A string (or null) as JSON."""
-    return json.dumps(value, ensure_ascii=False).encode()
+    return b"null" if value is None else encode_basestring(value).encode()
 
 
 def inline(**pieces: bytes | None) -> tuple[dict[str, bytes], list[str]]:
@@ -25,7 +26,7 @@ def inline(**pieces: bytes | None) -> tuple[dict[str, bytes], list[str]]:
 def members(pieces: dict[str, bytes], truncated: Sequence[str] = ()) -> bytes:
     if truncated:
         pieces = {**pieces, "truncated": json.dumps(list(truncated)).encode()}
-    return b"{" + b",".join(b'"%s":%s' % (name.encode(), piece) for name, piece in pieces.items()) + b"}"
+    return b"{" + b",".join([b'"%s":%s' % (name.encode(), piece) for name, piece in pieces.items()]) + b"}"
 
 
 def ref(parent: TurnRef | None) -> bytes:

@@ -5,11 +5,11 @@ Callers never see SQL, connections or transactions. Every command is one atomic 
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, overload
 
 from .commands import (
     AgentReply, Append, Appended, Cancel, Cancelled, Claim, Claimed, Command, CreateAgent, Enqueue, Enqueued, Finish,
-    Finished, Pause, Promote, Recover, Release, Reply, Resume,
+    Finished, Pause, Promote, Recover, Release, Resume,
 )  # fmt: skip
 from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 
@@ -81,7 +81,8 @@ class Store(Reads, Protocol):
     """The durable truth. ``execute`` returns a future of the calling loop, done once the transaction is fsynced.
 
     It fails with a ``ServiceError`` as ``lifecycle.decide`` does, with ``StoreFull`` if there is no space, and with
-    ``Unavailable`` once closed. Cancelling the future does not undo the command: what was handed over will be committed.
+    ``Unavailable`` once closed. Cancelling the future does not undo the command: what was handed over will be
+    committed.
     Commands of one loop are decided in the order of their calls.
     """
 
@@ -97,7 +98,7 @@ class Store(Reads, Protocol):
     def execute(self, command: Finish) -> Future[Finished]: ...
     @overload
     def execute(self, command: Cancel) -> Future[Cancelled]: ...
-    def execute(self, command: Command) -> Future[Reply]: ...
+    def execute(self, command: Command) -> Future[Any]: ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit from now on; the answer is called to end that."""

@@ -1,0 +1,120 @@
+"""The composition root: the only place that constructs the parts of the service and knows the order of their lives."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from pygents_core.agent import Agent, AgentRegistry
+
+from .api.install import install
+from .api.services import Services
+from .clock import new_id, system_clock
+from .commands import CreateAgent
+from .ports import Store
+from .runtime.capacity import Capacity
+from .runtime.catalogue import Catalogue
+from .runtime.directory import Directory
+from .runtime.dispatcher import Dispatcher
+from .runtime.executor import Executor
+from .runtime.mailbox import DurableMailbox
+from .runtime.put_hooks import PutHooks
+from .runtime.roster import Roster
+from .runtime.runner import Equipment, Limits
+from .runtime.submission import Submission
+from .runtime.worker import Worker
+from .settings import Settings
+from .store.opening import open_store
+from .streaming.hub import Hub
+from .streaming.subscription import Patience
+
+STOP_SECONDS = 3.0
+"""After the drain, code that was told to stop has this long before its turns are ended without it."""
+
+
+class Service:
+    """One node. Its parts are ``services``; its life is ``start``, ``drain``, ``close``.
+
+    Serves the tools and agents that are registered when it is made. Raises ``StartupError`` for an agent whose name is
+    not allowed and for a store that cannot be used.
+    """
+
+    def __init__(self, settings: Settings, agents: Sequence[Agent]) -> None:
+        node = new_id()
+        catalogue = Catalogue()
+        roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
+        store: Store = open_store(settings.store, durability=settings.durability)
+        capacity = Capacity(node=node, tools=catalogue.lockless, concurrency=settings.concurrency)
+        worker = Worker(name="pygents-worker")
+        submission = Submission(
+            store=store,
+            catalogue=catalogue,
+            starting=capacity.starting,
+            accepts=capacity.accepts,
+            guard=PutHooks(roster=roster, worker=worker, timeout=settings.hook_timeout),
+            mailbox_limit=settings.mailbox_limit,
+            max_hops=settings.max_hops,
+        )
+        roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
+        limits = Limits(cancel_grace=settings.cancel_grace, mailbox=settings.mailbox_limit)
+        equipment = Equipment(store, catalogue, roster, submission, capacity, limits)
+        executor = Executor(worker=worker, equipment=equipment, capacity=capacity)
+        dispatcher = Dispatcher(
+            store=store, catalogue=catalogue, capacity=capacity, executor=executor, clock=system_clock
+        )
+        hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
+        self._settings, self._roster, self._store = settings, roster, store
+        self._hub, self._dispatcher = hub, dispatcher
+        self._directory = Directory(reads=store, roster=roster)
+        self.services = Services(
+            store=store,
+            hub=hub,
+            submission=submission,
+            catalogue=catalogue,
+            dispatcher=dispatcher,
+            settings=settings,
+            node=node,
+            engine=f"SQLite {sqlite3.sqlite_version}" if settings.store.startswith("sqlite") else "memory",
+        )
+
+    async def start(self) -> None:
+        """Store the agents of the code, recover what a former process left, take up what waits."""
+        loop = asyncio.get_running_loop()
+        self._hub.start(loop)
+        await asyncio.gather(*(self._store.execute(CreateAgent(each)) for each in self._roster.definitions()))
+        self._directory.start(loop)
+        AgentRegistry.resolver = self._directory.find
+        await self._dispatcher.start()
+
+    async def drain(self) -> None:
+        """Begin no turn and take none; end the streams; let running turns finish for the time that is set."""
+        await asyncio.gather(self._hub.drain(), self._dispatcher.drain(self._settings.drain, STOP_SECONDS))
+
+    async def close(self) -> None:
+        """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
+        AgentRegistry.resolver = None
+        await self._dispatcher.close()
+        await self._hub.close()
+        await self._store.close()
+
+
+def create_app(settings: Settings, agents: Sequence[Agent] | None = None) -> FastAPI:
+    """The ASGI application; ``agents`` are those of the code (None: all that are registered).
+
+    The store is open from here on, until the application's lifespan ends. Raises ``StartupError``.
+    """
+    service = Service(settings, AgentRegistry.all() if agents is None else agents)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await service.start()
+            yield
+        finally:
+            await service.close()
+
+    app = install(service.services, lifespan=lifespan)
+    app.state.service = service
+    return app

@@ -1,0 +1,1 @@
+"""What makes agents live: claiming work, executing turns on a worker loop, messages between agents, recovery, drain."""

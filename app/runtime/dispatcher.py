@@ -1,0 +1,176 @@
+"""Which turns this node runs: hears what commits made possible and claims agents that have work.
+
+Turns that a commit has begun for this node arrive with the notice of that commit and must be executed. Everything else
+in a notice is a hint; a scan of the store every few seconds finds what a lost hint would have left lying.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal
+
+from ..clock import Clock
+from ..commands import Claim, Claimed, Promote, Recover
+from ..model import TurnStatus
+from ..ports import Notice, Store
+from .capacity import Capacity
+from .catalogue import Catalogue
+from .executor import Assignment, Executor, StopOrder
+from .outcomes import Stop
+from .runner import Runner
+
+log = logging.getLogger("pygents.dispatcher")
+
+SCAN_SECONDS = 5.0
+SCAN_LIMIT = 1000
+DRAIN_STEP = 0.05
+"""How often the drain looks whether the last turn has ended."""
+
+
+class Dispatcher:
+    """Lives on the loop that awaits ``start``; the store may call its listener from any thread."""
+
+    def __init__(
+        self, *, store: Store, catalogue: Catalogue, capacity: Capacity, executor: Executor, clock: Clock
+    ) -> None:
+        self._store, self._catalogue, self._clock = store, catalogue, clock
+        self._capacity, self._executor = capacity, executor
+        self._ready: dict[str, None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._nudged = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._silence: Callable[[], None] = lambda: None
+
+    @property
+    def draining(self) -> bool:
+        return self._capacity.draining
+
+    def trouble(self, agent: str) -> Literal["blocked", "stuck"] | None:
+        """What keeps the agent from going on although its turn has ended or cannot."""
+        return "stuck" if self._executor.stuck(agent) else None
+
+    def waits_for_lock(self, turn_id: str) -> bool:
+        return self._executor.waits_for_lock(turn_id)
+
+    # --- start and end -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover what a former process left running, then take up everything that waits."""
+        self._loop = asyncio.get_running_loop()
+        self._silence = self._store.listen(self._hear)
+        self._executor.start(self._runner_ended)
+        for name in await self._store.owned_agents():
+            with self._capacity.starting() as starter:
+                await self._store.execute(Recover(name, starter))
+        self._watch = self._loop.create_task(self._keep_watch(), name="dispatcher")
+
+    async def drain(self, seconds: float, grace: float) -> None:
+        """Begin nothing more; let turns end for ``seconds``, then stop them and give their code ``grace`` seconds."""
+        self._capacity.draining = True
+        await self._idle(seconds)
+        self._executor.assign(*(StopOrder(turn_id, Stop.DRAIN) for turn_id in self._executor.running()))
+        await self._idle(grace)
+
+    async def close(self) -> None:
+        self._capacity.draining = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait({self._watch})
+        await self._executor.stop()
+        self._silence()
+
+    async def _idle(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._executor.running():
+                    await asyncio.sleep(DRAIN_STEP)
+
+    # --- what commits tell (any thread) ------------------------------------------------------------------------------
+
+    def _hear(self, notice: Notice) -> None:
+        orders: list[Assignment | StopOrder] = [
+            Assignment(begun.turn, begun.definition, begun) for begun in notice.begun
+        ]
+        orders += [StopOrder(ref.id, Stop.CANCEL) for ref in notice.cancelling]
+        orders += [
+            StopOrder(turn.id, Stop.CANCEL)
+            for turn in notice.ended
+            if turn.status is TurnStatus.CANCELLED and self._executor.waits_for_lock(turn.id)
+        ]
+        if orders:
+            self._executor.assign(*orders)
+        if notice.ready:
+            self._on_loop(partial(self._add_ready, tuple(notice.ready)))
+        if notice.scheduled:
+            self._on_loop(self._nudged.set)
+
+    def _runner_ended(self, runner: Runner) -> None:
+        """On the worker's thread. A place is free; an agent whose turn did not get to begin may have another."""
+        names = () if runner.begun is not None else (runner.agent,)
+        if names or self._ready:
+            self._on_loop(partial(self._add_ready, names))
+
+    def _on_loop(self, callback: Callable[[], Any]) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the process is ending
+                self._loop.call_soon_threadsafe(callback)
+
+    # --- claims ------------------------------------------------------------------------------------------------------
+
+    def _add_ready(self, names: tuple[str, ...]) -> None:
+        self._ready.update(dict.fromkeys(names))
+        while self._ready and self._capacity.free > 0:
+            name = next(iter(self._ready))
+            del self._ready[name]
+            if not self._executor.waits_with(name):
+                self._claim(name)
+
+    def _claim(self, name: str) -> None:
+        place = self._capacity.starting()
+        starter = place.__enter__()
+        assert starter is not None
+
+        def answered(done: asyncio.Future[Claimed]) -> None:
+            place.__exit__(None, None, None)
+            if not done.cancelled() and done.exception() is None:
+                self._wait_for_lock(done.result())
+
+        self._store.execute(Claim(name, starter)).add_done_callback(answered)
+
+    def _wait_for_lock(self, claimed: Claimed) -> None:
+        """A turn that could not begin waits for its tool's lock; one whose tool is not registered here waits for a node."""
+        turn, definition = claimed.next, claimed.definition
+        if turn is None or definition is None:
+            return
+        tool = self._catalogue.tool(turn.spec.tool)
+        if tool is not None and tool.lock is not None:
+            self._executor.assign(Assignment(turn, definition, None))
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    async def _keep_watch(self) -> None:
+        """Let scheduled turns join their mailboxes when they are due, and look for work that no hint told of."""
+        while True:
+            try:
+                due_in = await self._promote()
+                self._add_ready(tuple(await self._store.ready_agents(SCAN_LIMIT)))
+            except Exception:
+                log.exception("looking for work failed; trying again")
+                due_in = SCAN_SECONDS
+            self._nudged.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), min(due_in, SCAN_SECONDS))
+
+    async def _promote(self) -> float:
+        """Promote what is due; seconds until the next scheduled turn is."""
+        while (due := await self._store.next_due()) is not None:
+            moment, agents = due
+            wait = (moment - self._clock()) / 1_000_000
+            if wait > 0:
+                return wait
+            for name in agents:
+                with self._capacity.starting() as starter:
+                    await self._store.execute(Promote(name, starter))
+        return SCAN_SECONDS

@@ -1,0 +1,97 @@
+"""The durable mailbox behind ``Agent.put`` and ``Agent.send_turn``: a message is committed before they return.
+
+A message of a running turn carries the turn's fence, parent, root and hops; one from outside any turn does not.
+"""
+
+import hashlib
+from collections import Counter
+from contextvars import ContextVar
+from datetime import datetime
+
+from pygents_core import errors as core_errors
+from pygents_core.turn import Turn as CoreTurn
+
+from .. import errors
+from ..clock import Clock
+from ..commands import Origin
+from ..model import Begun, TurnRef
+from .requests import Lineage, TurnRequest
+from .submission import Submission
+from .translation import due_time, request_of
+
+
+class Sender:
+    """The running turn as a sender. It counts equal messages, so that each has a name that a re-run gives it again."""
+
+    def __init__(self, begun: Begun) -> None:
+        spec = begun.turn.spec
+        self.ref = TurnRef(spec.agent, spec.id)
+        self.origin = Origin(self.ref, begun.fence)
+        self._root, self._hops = spec.root or spec.id, spec.hops
+        self._occurrences: Counter[str] = Counter()
+
+    def lineage(self, *, hop: bool) -> Lineage:
+        return Lineage(self.ref, self._root, self._hops + hop)
+
+    def occurrence(self, agent: str, request: TurnRequest) -> str:
+        content = hashlib.sha256(repr((agent, request)).encode(errors="backslashreplace")).hexdigest()
+        self._occurrences[content] += 1
+        return f"{agent}:{content}:{self._occurrences[content]}"
+
+
+running_sender: ContextVar[Sender | None] = ContextVar("running_sender", default=None)
+"""The turn in whose execution this code runs, also in the asyncio tasks that its tool has started."""
+
+
+class DurableMailbox:
+    """``pygents_core``'s Mailbox port over the store, for the agent ``name``."""
+
+    def __init__(self, name: str, *, submission: Submission, clock: Clock) -> None:
+        self._name, self._submission, self._clock = name, submission, clock
+
+    async def put(
+        self, turn: CoreTurn, *, delay: float | None = None, not_before: datetime | None = None
+    ) -> None:  # fmt: skip
+        """Own mailbox: the hop count stays, because no other agent is involved."""
+        await self._deliver(self._name, request_of(turn, due_time(self._clock, delay, not_before)), hop=False)
+
+    async def send(
+        self, agent_name: str, turn: CoreTurn, *, delay: float | None = None, not_before: datetime | None = None
+    ) -> None:
+        """Raises UnregisteredAgentError, ValueError (tool not accepted), ArgumentsError, MailboxFullError, HopLimitError."""
+        await self._deliver(agent_name, request_of(turn, due_time(self._clock, delay, not_before)), hop=True)
+
+    async def _deliver(self, agent: str, request: TurnRequest, *, hop: bool) -> None:
+        sender = running_sender.get()
+        try:
+            if sender is None:
+                await self._submission.submit(agent, [request])
+                return
+            await self._submission.send(
+                agent,
+                request,
+                lineage=sender.lineage(hop=hop),
+                origin=sender.origin,
+                occurrence=sender.occurrence(agent, request),
+                guarded=not hop,
+            )
+        except errors.ServiceError as error:
+            raise _as_library_error(error) from error
+
+
+def _as_library_error(error: errors.ServiceError) -> Exception:
+    """What a tool sees is the library's: the same code runs in memory."""
+    match error:
+        case errors.AgentNotFound():
+            return core_errors.UnregisteredAgentError(error.detail)
+        case errors.InvalidArguments():
+            found = [{"loc": tuple(each["pointer"].split("/")[1:]), "msg": each["detail"]} for each in error.fields["errors"]]
+            return core_errors.ArgumentsError(error.detail, found)
+        case errors.ToolNotAccepted() | errors.SubmitRejected():
+            return ValueError(error.detail)
+        case errors.MailboxFull():
+            return core_errors.MailboxFullError(error.detail)
+        case errors.HopLimit():
+            return core_errors.HopLimitError(error.detail)
+        case other:
+            return other

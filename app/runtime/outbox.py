@@ -1,0 +1,94 @@
+"""The values of one running turn on their way to the log: few transactions, bounded memory, order kept.
+
+Values that arrive within one tick of the loop, or while a commit is under way, travel in one command. Only one command is
+under way at a time, so that a value is never committed before one that was yielded earlier.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from ..commands import Append
+from ..errors import ServiceError, StoreFull, Unavailable
+from ..model import Begun
+from ..ports import Store
+
+PENDING_VALUES = 256
+PENDING_BYTES = 256 * 1024
+"""A tool that yields faster than the store commits waits here; otherwise it would fill the memory."""
+
+RETRY_SECONDS = 0.5
+"""How long a refused commit waits for the store to have space again."""
+
+
+class Outbox:
+    """``lost`` is called once if the agent has another owner now: nothing of this turn can be written any more."""
+
+    def __init__(self, begun: Begun, *, store: Store, lost: Callable[[], None]) -> None:
+        self._begun, self._store, self._lost = begun, store, lost
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._scheduled = False
+        self._flying: tuple[bytes, ...] = ()
+        self._settled: asyncio.Future[None] | None = None
+        self._closed = False
+        self._then: Callable[[tuple[bytes, ...]], None] | None = None
+
+    async def put(self, value: bytes) -> None:
+        """Take a value; waits while too much is pending."""
+        self._pending.append(value)
+        self._size += len(value)
+        self._schedule()
+        while self._size > PENDING_BYTES or len(self._pending) > PENDING_VALUES:
+            await self._settle()
+
+    def close(self, then: Callable[[tuple[bytes, ...]], None]) -> None:
+        """Call ``then`` with the values that are left, once no command is under way: they go with the turn's end."""
+        self._closed = True
+        if self._flying:
+            self._then = then
+            return
+        left, self._pending, self._size = tuple(self._pending), [], 0
+        then(left)
+
+    # --- one command at a time ---------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not (self._scheduled or self._flying or self._closed):
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._closed or self._flying or not self._pending:
+            return
+        self._flying, self._pending, self._size = tuple(self._pending), [], 0
+        self._commit()
+
+    def _commit(self) -> None:
+        spec = self._begun.turn.spec
+        command = Append(spec.agent, spec.id, self._begun.fence, self._flying)
+        self._store.execute(command).add_done_callback(self._committed)
+
+    def _committed(self, future: asyncio.Future[object]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, StoreFull | Unavailable):
+            self._loop.call_later(RETRY_SECONDS, self._commit)
+            return
+        self._flying = ()
+        if self._settled is not None:
+            self._settled.set_result(None)
+            self._settled = None
+        if isinstance(error, ServiceError):
+            self._closed = True
+            self._pending, self._size = [], 0
+            self._lost()
+        if self._then is not None:
+            self.close(self._then)
+        elif self._pending:
+            self._schedule()
+
+    async def _settle(self) -> None:
+        if self._settled is None:
+            self._settled = self._loop.create_future()
+        await asyncio.shield(self._settled)

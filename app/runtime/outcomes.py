@@ -1,0 +1,99 @@
+"""How an execution ended, as a value: pure, so that every way out is a line in a test."""
+
+import asyncio
+from enum import StrEnum
+
+from pygents_core.errors import HookFailed, HopLimitError, MailboxFullError, TurnTimeoutError
+
+from .. import payloads
+from ..model import Outcome, TurnStatus
+
+MESSAGE_LIMIT = 4096
+"""Characters of an exception's text that are kept: it comes from the user's code and may be of any size."""
+
+OUTPUT_VALUES = 1000
+OUTPUT_BYTES = 256 * 1024
+"""A generator's output is its list of values up to here, else null: the values are in the log."""
+
+
+class Stop(StrEnum):
+    """Why the service itself asked the code to stop."""
+
+    CANCEL = "cancel"
+    DRAIN = "drain"
+
+
+class ValueRefused(Exception):
+    """A value that cannot be logged. ``cause``: ``not_json``, ``too_large`` or ``too_many_values``."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+CANCELLED = Outcome(TurnStatus.CANCELLED)
+TIMED_OUT = Outcome(TurnStatus.TIMEOUT)
+DRAINED = Outcome(
+    TurnStatus.ERROR,
+    error=payloads.error("interrupted", "The service shut down while the turn was running; it was not run again."),
+)
+
+
+def outcome_of(error: BaseException | None, output: bytes | None, stop: Stop | None) -> Outcome:
+    """``error``: what the code ended with, None if it returned."""
+    match error:
+        case None:
+            return Outcome(TurnStatus.COMPLETED, output=output)
+        case TurnTimeoutError():
+            return TIMED_OUT
+        case asyncio.CancelledError() if stop is Stop.CANCEL:
+            return CANCELLED
+        case asyncio.CancelledError() if stop is Stop.DRAIN:
+            return DRAINED
+        case _:
+            return Outcome(TurnStatus.ERROR, error=payloads.error(_type(error), _message(error)))
+
+
+def _type(error: BaseException) -> str:
+    match error:
+        case ValueRefused():
+            return error.cause
+        case HookFailed():
+            return "hook"
+        case MailboxFullError():
+            return "mailbox_full"
+        case HopLimitError():
+            return "HopLimit"
+        case _:
+            return type(error).__name__
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001 - an exception that cannot be printed must not take the turn's end with it
+        text = "(the exception's text could not be made)"
+    return text[:MESSAGE_LIMIT].encode(errors="backslashreplace").decode()
+
+
+class Output:
+    """Gathers what becomes the turn's output: the one value of a coroutine, the list of a generator's."""
+
+    def __init__(self, *, streaming: bool) -> None:
+        self._streaming = streaming
+        self._kept: list[bytes] | None = []
+        self._size = 0
+
+    def add(self, value: bytes) -> None:
+        if self._kept is None:
+            return
+        self._size += len(value) + 1
+        if len(self._kept) >= OUTPUT_VALUES or self._size > OUTPUT_BYTES + 1:
+            self._kept = None
+        else:
+            self._kept.append(value)
+
+    def encoded(self) -> bytes | None:
+        if self._kept is None or (not self._streaming and not self._kept):
+            return None
+        return b"[" + b",".join(self._kept) + b"]" if self._streaming else self._kept[0]

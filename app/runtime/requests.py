@@ -1,0 +1,25 @@
+"""What is asked of a mailbox, before it is checked and stored."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..model import TurnRef
+
+
+class TurnRequest(NamedTuple):
+    """A turn as asked for. ``timeout`` in seconds; ``not_before`` in microseconds since the epoch."""
+
+    tool: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    timeout: float = 60.0
+    metadata: Mapping[str, Any] = {}
+    not_before: int | None = None
+
+
+class Lineage(NamedTuple):
+    """Where a turn made by a running turn comes from: its parent, the chain's root, the sends so far."""
+
+    parent: TurnRef
+    root: str
+    hops: int

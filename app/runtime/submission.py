@@ -1,0 +1,195 @@
+"""The one way into a mailbox, for HTTP, ``put`` and ``send``: check the turn against its tool, then enqueue it.
+
+Nothing is stored before every check has passed. Whether the agent exists, accepts the tool and has room is decided
+again inside the transaction, by ``lifecycle.decide``, because it may change in between.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, Protocol
+
+from pygents_core.errors import ArgumentsError, NotJsonError, UnregisteredDynamicError
+from pygents_core.serialization import decode_arguments, dumps
+from pygents_core.turn import Turn as CoreTurn
+
+from .. import errors
+from ..clock import new_id
+from ..commands import AgentReply, Cancel, Cancelled, CreateAgent, Enqueue, Enqueued, GuardNeeded, Origin, Starter
+from ..model import CancelRequest, Definition, KeyRecord, TurnSpec
+from ..ports import Store
+from .catalogue import HOOK_TYPES, Catalogue, registered_hooks
+from .requests import Lineage, TurnRequest
+from .translation import core_turn
+
+
+class PutGuard(Protocol):
+    """Runs the BEFORE_PUT hooks of an agent, wherever tools run. Raises ``SubmitRejected`` or ``Unavailable``."""
+
+    async def __call__(self, definition: Definition, turn: CoreTurn) -> None: ...
+
+
+class Submission:
+    """``starting`` reserves a place among the turns that this node runs at once; ``accepts`` whether it still takes turns from outside.
+
+    ``mailbox_limit`` counts turns, ``max_hops`` sends.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        catalogue: Catalogue,
+        starting: Callable[[], AbstractContextManager[Starter | None]],
+        accepts: Callable[[], bool],
+        guard: PutGuard,
+        mailbox_limit: int,
+        max_hops: int,
+    ) -> None:
+        self._store, self._catalogue = store, catalogue
+        self._starting, self._accepts, self._guard = starting, accepts, guard
+        self._mailbox_limit, self._max_hops = mailbox_limit, max_hops
+
+    async def submit(
+        self,
+        agent: str,
+        requests: Sequence[TurnRequest],
+        *,
+        caller: str = "",
+        key: str | None = None,
+        digest: bytes = b"",
+    ) -> Enqueued:
+        """Accept turns from outside, all or none. Answers once they are durable.
+
+        Raises Draining, AgentNotFound, ToolNotAccepted, InvalidArguments, SubmitRejected, MailboxFull, KeyReused.
+        """
+        if not self._accepts():
+            raise errors.Draining("The service is shutting down. Try again shortly.", headers={"Retry-After": "2"})
+        specs = tuple([await self._spec(agent, request) for request in requests])
+        record = KeyRecord(agent, caller, key, digest, tuple(spec.id for spec in specs)) if key is not None else None
+        return await self._enqueue(Enqueue(agent, specs, self._mailbox_limit, record=record))
+
+    async def send(
+        self, agent: str, request: TurnRequest, *, lineage: Lineage, origin: Origin, occurrence: str,
+        guarded: bool = False,
+    ) -> Enqueued:
+        """Accept a turn from a running one: fenced by it, and once however often it is sent again by a re-run.
+
+        ``occurrence`` names this message among those of the turn. Raises as ``submit`` does, HopLimit, and Fenced
+        when the sending turn has ended.
+        """
+        if lineage.hops > self._max_hops:
+            raise errors.HopLimit(f"The chain of sends is longer than {self._max_hops} hops; it looks like a loop.")
+        spec = await self._spec(agent, request, lineage)
+        record = KeyRecord(agent, f"turn:{origin.turn.id}", occurrence, b"", (spec.id,))
+        return await self._enqueue(
+            Enqueue(agent, (spec,), self._mailbox_limit, record=record, origin=origin, guarded=guarded)
+        )
+
+    async def returned(self, agent: str, request: TurnRequest, lineage: Lineage) -> TurnSpec:
+        """The spec of a turn that a tool returned; the turn's end enqueues it. Raises InvalidArguments."""
+        return await self._spec(agent, request, lineage)
+
+    async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled:
+        return await self._store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
+
+    async def create(self, definition: Definition) -> AgentReply:
+        """Create an agent, or find it as it is defined. Raises InvalidRequest for an unknown tool or hook, AgentExists."""
+        unknown = _unknown_names(definition, self._catalogue)
+        if unknown:
+            raise errors.InvalidRequest("The agent names tools or hooks that are not registered here.", errors=unknown)
+        return await self._store.execute(CreateAgent(definition))
+
+    # --- checks ------------------------------------------------------------------------------------------------------
+
+    async def _spec(self, agent: str, request: TurnRequest, lineage: Lineage | None = None) -> TurnSpec:
+        tool = self._catalogue.tool(request.tool)
+        if tool is None:
+            raise await self._unknown_tool(agent, request.tool)
+        try:
+            args, kwargs = decode_arguments(request.args, request.kwargs)
+            tool.schema.validate(args, kwargs)
+        except (ArgumentsError, UnregisteredDynamicError) as error:
+            raise _invalid_arguments(request.tool, error) from error
+        turn_id = new_id()
+        return TurnSpec(
+            id=turn_id,
+            agent=agent,
+            tool=request.tool,
+            args=_encode("args", request.args),
+            kwargs=_encode("kwargs", request.kwargs),
+            metadata=_encode("metadata", request.metadata),
+            timeout=request.timeout,
+            not_before=request.not_before,
+            parent=lineage.parent if lineage else None,
+            root=lineage.root if lineage else turn_id,
+            hops=lineage.hops if lineage else 0,
+        )
+
+    async def _unknown_tool(self, agent: str, tool: str) -> errors.ServiceError:
+        """An agent that does not exist outweighs a tool that does not."""
+        listed = await self._store.get_agent(agent)
+        if listed is None:
+            return errors.AgentNotFound(f"There is no agent named {agent!r}. GET /agents lists those that exist.")
+        accepted = ", ".join(listed.head.definition.tools) or "none"
+        return errors.ToolNotAccepted(
+            f"Agent {agent!r} does not accept tool {tool!r}. It accepts: {accepted}.",
+            errors=[{"pointer": "/tool", "detail": "not a tool that is registered here"}],
+        )
+
+    async def _enqueue(self, command: Enqueue) -> Enqueued:
+        """Most agents have no BEFORE_PUT hooks; those that have refuse a turn that did not pass them."""
+        try:
+            return await self._execute(command)
+        except GuardNeeded as needed:
+            for spec in command.specs:
+                await self._guard(needed.definition, core_turn(spec))
+            return await self._execute(replace(command, guarded=True))
+
+    async def _execute(self, command: Enqueue) -> Enqueued:
+        with self._starting() as starter:
+            return await self._store.execute(replace(command, starter=starter))
+
+
+def _encode(part: str, value: Any) -> bytes:
+    try:
+        return dumps(value)
+    except NotJsonError as error:
+        raise errors.InvalidArguments(
+            f"The {part} cannot be stored as JSON: {error}", errors=[{"pointer": f"/{part}", "detail": str(error)}]
+        ) from error
+
+
+def _invalid_arguments(tool: str, error: ArgumentsError | UnregisteredDynamicError) -> errors.InvalidArguments:
+    if isinstance(error, ArgumentsError):
+        found = [{"pointer": pointer(each["loc"]), "detail": each["msg"]} for each in error.errors]
+    else:
+        found = [{"pointer": "", "detail": str(error.args[0])}]
+    return errors.InvalidArguments(
+        f"The arguments do not fit tool {tool!r}. GET /tools/{tool} has its schema.", errors=found
+    )
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def _unknown_names(definition: Definition, catalogue: Catalogue) -> list[dict[str, str]]:
+    tools, hooks = catalogue.tools(), registered_hooks()
+    unknown = [
+        {"pointer": f"/tools/{index}", "detail": f"tool {name!r} is not registered"}
+        for index, name in enumerate(definition.tools)
+        if name not in tools
+    ]
+    for type_, names in definition.hooks.items():
+        if type_ not in HOOK_TYPES:
+            known = ", ".join(HOOK_TYPES)
+            unknown.append({"pointer": pointer(["hooks", type_]), "detail": f"not a hook type; those are: {known}"})
+            continue
+        unknown += [
+            {"pointer": pointer(["hooks", type_, index]), "detail": f"hook {name!r} is not registered"}
+            for index, name in enumerate(names)
+            if name not in hooks
+        ]
+    return unknown

@@ -1,0 +1,48 @@
+"""Between a turn as stored (JSON bytes) and a turn as the library executes it (typed arguments)."""
+
+import json
+from datetime import datetime
+
+from pygents_core.errors import UnregisteredToolError
+from pygents_core.registry import ToolRegistry
+from pygents_core.serialization import decode_arguments, encode_arguments
+from pygents_core.turn import Turn as CoreTurn
+
+from ..clock import Clock, from_datetime
+from ..model import TurnSpec
+from .requests import TurnRequest
+
+
+def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn:
+    """The turn with its arguments as the tool's annotated types.
+
+    Raises ArgumentsError if the tool's signature has changed since and they do not fit any more, UnregisteredToolError
+    or UnregisteredDynamicError if what they name is gone.
+    """
+    tool = ToolRegistry.get(spec.tool)
+    args, kwargs = decode_arguments(json.loads(spec.args), json.loads(spec.kwargs))
+    typed_args, typed_kwargs = tool.schema.validate(args, kwargs)
+    turn = CoreTurn(
+        tool, args=list(typed_args), kwargs=typed_kwargs, timeout=spec.timeout, metadata=json.loads(spec.metadata)
+    )
+    turn.id, turn.attempt = spec.id, attempt
+    return turn
+
+
+def request_of(turn: CoreTurn, not_before: int | None = None) -> TurnRequest:
+    """A turn made by the user's code as a request: ``@dynamic`` functions by name, other callables evaluated now."""
+    if turn.tool is None:
+        raise UnregisteredToolError("a turn without a tool cannot be put into a mailbox")
+    args, kwargs = encode_arguments(turn.args, turn.kwargs)
+    timeout = turn.timeout if turn.timeout is not None else 60.0
+    return TurnRequest(turn.tool.metadata.name, args, kwargs, timeout, dict(turn.metadata), not_before)
+
+
+def due_time(clock: Clock, delay: float | None, not_before: datetime | None) -> int | None:
+    """When a turn joins its mailbox, in microseconds since the epoch; None for now. ``delay`` in seconds."""
+    if delay is not None and not_before is not None:
+        raise ValueError("give delay or not_before, not both")
+    if not_before is not None:
+        return from_datetime(not_before)
+    return clock() + round(delay * 1_000_000) if delay else None
+

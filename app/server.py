@@ -1,0 +1,60 @@
+"""The HTTP server: uvicorn, with a shutdown that keeps the service's promises."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from .main import Service
+from .settings import Settings
+
+
+class Server(uvicorn.Server):
+    """On the first SIGTERM or SIGINT the service drains while HTTP still answers; only then does uvicorn exit.
+
+    uvicorn alone closes its listeners at once and then waits for open streams for ever. A second signal ends the
+    process at once, as ``kill -9`` would: nothing acknowledged is lost by that.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, service: Service, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._service, self._on_ready = service, on_ready
+        self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._draining is not None or not self.started:
+            os._exit(128 + sig)
+        self._draining = asyncio.run_coroutine_threadsafe(self._leave(sig, frame), self._loop)
+
+    async def _leave(self, sig: int, frame: FrameType | None) -> None:
+        try:
+            await self._service.drain()
+        finally:
+            super().handle_exit(sig, frame)
+
+
+def serve(
+    app: FastAPI, settings: Settings, *, sockets: Sequence[socket.socket], on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve ``app`` on sockets that are bound already, until a signal; ``on_ready`` is called once it answers."""
+    config = uvicorn.Config(
+        app,
+        log_level=settings.log,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        lifespan="on",
+        ws="none",
+    )
+    Server(config, service=app.state.service, on_ready=on_ready).run(sockets=list(sockets))

@@ -1,0 +1,193 @@
+"""The settings of a service: flags > environment > .env > pygents.toml > defaults, validated once at the start.
+
+Nothing is ignored silently: a variable or key that looks like one of these settings and is none ends the start with the
+nearest known name. Variables of others under the same prefix (the client's, Kubernetes' service links) are left alone.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from .errors import StartupError
+
+PREFIX = "PYGENTS_"
+CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
+"""Variables of the client; they may stand beside those of the service."""
+SECRETS = frozenset({"admin_key", "store"})
+"""Settings that may come from a file named by ``PYGENTS_…_FILE``, and whose values are never printed."""
+
+SERVICE_LINK = re.compile(
+    r"PYGENTS_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
+"""What Kubernetes puts into every container for a service named ``pygents…``."""
+
+
+def _split(value: object) -> object:
+    """``a, b`` as in an environment variable; lists stay as they are."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """Every setting with its unit. Frozen; ``load`` collects the values, the constructor takes only what it is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    store: str = Field(
+        "sqlite:///./pygents.db", min_length=1,
+        description="Where everything is kept: `sqlite:///./relative.db`, `sqlite:////absolute.db` or `memory://`.",
+    )  # fmt: skip
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    drain: float = Field(30, ge=0, le=3600, description="Seconds that running turns may take to finish at shutdown.")
+    cancel_grace: float = Field(10, gt=0, le=3600, description="Seconds that code may take to stop when told to.")
+    hook_timeout: float = Field(5, gt=0, le=3600, description="Seconds that a hook may take.")
+    mailbox_limit: int = Field(1000, ge=1, description="Turns that may wait in one mailbox.")
+    max_body: int = Field(1024 * 1024, ge=1024, description="Bytes of the largest request body.")
+    max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")
+    concurrency: int = Field(1000, ge=1, description="Turns that this process runs at once.")
+    ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")
+    durability: Literal["full", "normal"] = Field(
+        "full", description="`full`: a 202 survives a power cut. `normal`: it survives a crash of the process only.",
+    )  # fmt: skip
+    log: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe level to log.")
+    admin_key: SecretStr | None = Field(None, description="The key that every request must carry.")
+    insecure: bool = Field(False, description="Listen beyond loopback without a key.")
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="Names, separated by commas, that clients may reach this service by, besides loopback's.",
+    )  # fmt: skip
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host == "localhost" or _is_loopback(self.host)
+
+    @model_validator(mode="after")
+    def _key_is_usable(self) -> Self:
+        key = self.admin_key.get_secret_value() if self.admin_key is not None else "-" * 16
+        if not re.fullmatch(r"[!-~]{16,1024}", key):
+            raise ValueError("admin_key must be 16 to 1024 visible ASCII characters, without spaces")
+        return self
+
+    @model_validator(mode="after")
+    def _open_only_on_purpose(self) -> Self:
+        if not self.loopback and self.admin_key is None and not self.insecure:
+            raise ValueError(
+                f"{self.host} can be reached from other machines and there is no key. Set PYGENTS_ADMIN_KEY "
+                "(or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say --insecure"
+            )
+        return self
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Collect the settings. ``flags`` by field name, None where not given; ``folder`` has ``.env`` and ``pygents.toml``.
+
+    Raises ``StartupError`` with one line for an unknown name or a value that is not valid.
+    """
+    folder = folder or Path.cwd()
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    sources = (
+        given,
+        _variables(os.environ if environ is None else environ, "the environment"),
+        _variables(_dotenv(folder / ".env"), ".env"),
+        _toml(folder / "pygents.toml"),
+    )
+    merged: dict[str, Any] = {}
+    for source in reversed(sources):
+        merged |= source
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise StartupError(_explain(error, merged)) from None
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str]:
+    """The settings among variables; empty ones are as good as absent, but for secrets, where that would be a hole."""
+    found: dict[str, str] = {}
+    for name, value in _ours(variables):
+        field = name.removeprefix(PREFIX).lower()
+        if field.endswith("_file") and field.removesuffix("_file") in SECRETS:
+            field = field.removesuffix("_file")
+            value = _read_secret(name, value)
+        elif field not in Settings.model_fields:
+            raise StartupError(f"{where} has {name}, which is not a setting{_nearest(field, PREFIX, str.upper)}")
+        elif not value and field not in SECRETS:
+            continue
+        if field in found:
+            raise StartupError(f"{where} has both {PREFIX}{field.upper()} and {PREFIX}{field.upper()}_FILE; keep one.")
+        found[field] = value
+    return found
+
+
+def _ours(variables: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    for name, value in variables.items():
+        if not name.startswith(PREFIX) or name in CLIENTS or SERVICE_LINK.fullmatch(name):
+            continue
+        if not (name.endswith("PORT") and SERVICE_ADDRESS.match(value or "")):
+            yield name, value or ""
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StartupError(f"{name} names a file that cannot be read ({reason}).") from None
+
+
+def _dotenv(path: Path) -> dict[str, str | None]:
+    return dotenv_values(path) if path.is_file() else {}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StartupError(f"pygents.toml is not valid TOML: {error}") from None
+    for name in values:
+        if name not in Settings.model_fields:
+            raise StartupError(f"pygents.toml has {name}, which is not a setting{_nearest(name, '', str.lower)}")
+    return values
+
+
+def _nearest(field: str, prefix: str, case: Callable[[str], str]) -> str:
+    close = difflib.get_close_matches(field.lower(), Settings.model_fields, n=1)
+    return f"; did you mean {prefix}{case(close[0])}?" if close else f". Those are: {', '.join(Settings.model_fields)}."
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    if not first["loc"]:
+        return f"{message}."
+    field = str(first["loc"][0])
+    shown = "" if field in SECRETS else f" ({str(given.get(field))[:80]!r})"
+    return f"The setting {field} ({PREFIX}{field.upper()}){shown} is not valid: {message}."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
