@@ -1,4 +1,4 @@
-"""The wall clock and the ids of turns. Durations are never measured with it: they use the event loop's monotonic clock."""
+"""The wall clock and the ids of turns. Durations are never measured with it, but with the loop's monotonic clock."""
 
 import time
 from collections.abc import Callable

@@ -5,8 +5,19 @@ from typing import NamedTuple
 
 from .errors import ServiceError
 from .model import (
-    Begun, CancelRequest, Definition, Fence, Head, KeyRecord, Outcome, PlacedTurn, Turn, TurnRef, TurnSpec,
+    Begun,
+    CancelRequest,
+    Definition,
+    Fence,
+    Head,
+    KeyRecord,
+    Outcome,
+    PlacedTurn,
+    Turn,
+    TurnRef,
+    TurnSpec,
 )  # fmt: skip
+
 
 class Starter(NamedTuple):
     """The node that may begin a turn within a command, and the tools whose turns it can begin right now.
@@ -161,7 +172,7 @@ class Enqueued(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What was begun; if nothing was, ``next`` is the turn at the head of the mailbox that the starter could not begin."""
+    """What was begun; if nothing was, ``next`` is the mailbox's next turn, which the starter could not begin."""
 
     begun: Begun | None
     next: Turn | None = None

@@ -11,7 +11,18 @@ from typing import Any, assert_never
 from . import payloads
 from .commands import Reply, Starter
 from .model import (
-    Begun, CancelRequest, Event, EventType, Fence, Head, KeyRecord, Outcome, Turn, TurnRef, TurnSpec, TurnStatus,
+    Begun,
+    CancelRequest,
+    Event,
+    EventType,
+    Fence,
+    Head,
+    KeyRecord,
+    Outcome,
+    Turn,
+    TurnRef,
+    TurnSpec,
+    TurnStatus,
 )  # fmt: skip
 
 MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
@@ -30,7 +41,7 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to write, in one transaction, and what to answer. ``cancelling``: a running turn whose owner must stop it."""
+    """What to write in one transaction, and the answer. ``cancelling``: a running turn whose owner must stop it."""
 
     reply: Reply
     head: Head | None = None

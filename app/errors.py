@@ -1,4 +1,4 @@
-"""Every error that the service can answer with: one class per cause, each with a stable type and the HTTP status it hints at.
+"""Every error that the service can answer with: one class per cause, with a stable type and the HTTP status it means.
 
 An error carries data (``fields``) for machines and a ``detail`` for people that says what to do. It never carries a
 traceback, a path or SQL. ``api/problems.py`` turns errors into RFC 9457 bodies, once for all routes.
@@ -85,7 +85,7 @@ class MethodNotAllowed(ServiceError):
 
 
 class InvalidRequest(ServiceError):
-    """``errors`` is a list of ``{"pointer", "detail"}``: JSON pointers (RFC 6901) into the body, or a parameter's name."""
+    """``errors`` is a list of ``{"pointer", "detail"}``: JSON pointers (RFC 6901) into the body, or parameters."""
 
     type, status, title = "invalid-request", 422, "The request is not valid"
 
@@ -144,7 +144,7 @@ class StoreFull(ServiceError):
 
 
 class Fenced(ServiceError):
-    """A write by somebody who does not own the agent (any more), or for a turn that is not running. Nothing is written."""
+    """A write by somebody who does not own the agent, or for a turn that is not running. Nothing is written."""
 
     type, status, title = "fenced", 409, "The agent has another owner"
 

@@ -15,12 +15,38 @@ from typing import Any
 
 from . import errors, payloads
 from .commands import (
-    AgentReply, Append, Appended, Cancel, Cancelled, Claim, Claimed, Command, CreateAgent, Enqueue, Enqueued, Finish,
-    Finished, GuardNeeded, Pause, Promote, Recover, Release, Resume,
+    AgentReply,
+    Append,
+    Appended,
+    Cancel,
+    Cancelled,
+    Claim,
+    Claimed,
+    Command,
+    CreateAgent,
+    Enqueue,
+    Enqueued,
+    Finish,
+    Finished,
+    GuardNeeded,
+    Pause,
+    Promote,
+    Recover,
+    Release,
+    Resume,
 )  # fmt: skip
 from .draft import Decision, Draft
 from .model import (
-    EventType, Fence, Head, KeyRecord, Outcome, PlacedTurn, Turn, TurnRef, TurnSpec, TurnStatus,
+    EventType,
+    Fence,
+    Head,
+    KeyRecord,
+    Outcome,
+    PlacedTurn,
+    Turn,
+    TurnRef,
+    TurnSpec,
+    TurnStatus,
 )  # fmt: skip
 
 INTERRUPTED = Outcome(

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+
 from pygents_core.agent import Agent, AgentRegistry
 
-from .api.install import install
+from .api.install import Application, install
 from .api.services import Services
 from .clock import new_id, system_clock
 from .commands import CreateAgent
@@ -53,13 +54,13 @@ class Service:
             catalogue=catalogue,
             starting=capacity.starting,
             accepts=capacity.accepts,
-            guard=PutHooks(roster=roster, worker=worker, timeout=settings.hook_timeout),
+            guard=PutHooks(roster=roster, worker=worker),
             mailbox_limit=settings.mailbox_limit,
             max_hops=settings.max_hops,
         )
         roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
         limits = Limits(cancel_grace=settings.cancel_grace, mailbox=settings.mailbox_limit)
-        equipment = Equipment(store, catalogue, roster, submission, capacity, limits)
+        equipment = Equipment(store, roster, submission, capacity, limits)
         executor = Executor(worker=worker, equipment=equipment, capacity=capacity)
         dispatcher = Dispatcher(
             store=store, catalogue=catalogue, capacity=capacity, executor=executor, clock=system_clock
@@ -115,6 +116,7 @@ def create_app(settings: Settings, agents: Sequence[Agent] | None = None) -> Fas
         finally:
             await service.close()
 
-    app = install(service.services, lifespan=lifespan)
+    app = Application(lifespan=lifespan)
+    install(app, service.services)
     app.state.service = service
     return app

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Names of agents. The dot is kept free."""
 
@@ -150,6 +149,10 @@ class Turn(NamedTuple):
     @property
     def id(self) -> str:
         return self.spec.id
+
+    @property
+    def ref(self) -> TurnRef:
+        return TurnRef(self.spec.agent, self.spec.id)
 
     @property
     def ended(self) -> bool:

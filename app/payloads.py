@@ -1,4 +1,4 @@
-"""The ``data`` of each event type, as JSON bytes: pieces that arrive encoded are joined, never decoded and encoded again."""
+"""The ``data`` of each event type, as JSON bytes: pieces that arrive encoded are joined, never encoded again."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ INLINE_LIMIT = 64 * 1024
 
 def text(value: str | None) -> bytes:
     """A string (or null) as JSON."""
-    return b"null" if value is None else encode_basestring(value).encode()
+    # Lone surrogates, which no JSON may carry, come from other people's error messages: they become question marks.
+    return b"null" if value is None else encode_basestring(value).encode(errors="replace")
 
 
 def inline(**pieces: bytes | None) -> tuple[dict[str, bytes], list[str]]:

@@ -8,8 +8,24 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, overload
 
 from .commands import (
-    AgentReply, Append, Appended, Cancel, Cancelled, Claim, Claimed, Command, CreateAgent, Enqueue, Enqueued, Finish,
-    Finished, Pause, Promote, Recover, Release, Resume,
+    AgentReply,
+    Append,
+    Appended,
+    Cancel,
+    Cancelled,
+    Claim,
+    Claimed,
+    Command,
+    CreateAgent,
+    Enqueue,
+    Enqueued,
+    Finish,
+    Finished,
+    Pause,
+    Promote,
+    Recover,
+    Release,
+    Resume,
 )  # fmt: skip
 from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 

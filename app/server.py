@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from types import FrameType
 
 import uvicorn
@@ -24,7 +24,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, service: Service, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._service, self._on_ready = service, on_ready
-        self._draining: asyncio.Task[None] | None = None
+        self._draining: Future[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

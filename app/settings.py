@@ -37,7 +37,7 @@ def _split(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """Every setting with its unit. Frozen; ``load`` collects the values, the constructor takes only what it is given."""
+    """Every setting with its unit. ``load`` collects them; the constructor takes only what it is given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -93,7 +93,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Settings:
-    """Collect the settings. ``flags`` by field name, None where not given; ``folder`` has ``.env`` and ``pygents.toml``.
+    """Collect the settings. ``flags`` go by field name, None if not given; ``folder`` has .env and pygents.toml.
 
     Raises ``StartupError`` with one line for an unknown name or a value that is not valid.
     """
@@ -120,11 +120,11 @@ def load(
 def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str]:
     """The settings among variables; empty ones are as good as absent, but for secrets, where that would be a hole."""
     found: dict[str, str] = {}
-    for name, value in _ours(variables):
-        field = name.removeprefix(PREFIX).lower()
+    for name, text in _ours(variables):
+        field, value = name.removeprefix(PREFIX).lower(), text
         if field.endswith("_file") and field.removesuffix("_file") in SECRETS:
             field = field.removesuffix("_file")
-            value = _read_secret(name, value)
+            value = _read_secret(name, text)
         elif field not in Settings.model_fields:
             raise StartupError(f"{where} has {name}, which is not a setting{_nearest(field, PREFIX, str.upper)}")
         elif not value and field not in SECRETS:

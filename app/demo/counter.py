@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from pydantic import Field
+
 from pygents_core import Agent, tool
 
 

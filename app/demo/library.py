@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from pydantic import Field
+
 from pygents_core import Agent, Turn, WorkingMemory, current_agent, tool
 
 from .ranking import rank, words_of
@@ -14,6 +15,9 @@ PASSAGES = 500
 """How many passages the librarian remembers; the oldest are forgotten first."""
 
 WORDS_PER_MINUTE = 240
+
+CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+"""Markdown's fenced code is not read."""
 
 
 @tool()
@@ -24,7 +28,8 @@ async def read(text: Annotated[str, Field(min_length=1)], source: str = "text") 
         text: Plain text or Markdown; blank lines separate paragraphs.
         source: Where the text is from, to be told with each passage that is found.
     """
-    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+    prose = CODE_BLOCK.sub("", text)
+    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", prose) if part.strip()]
     for number, paragraph in enumerate(paragraphs, start=1):
         passage = {"source": source, "paragraph": number, "text": paragraph}
         await current_agent().send_turn("librarian", Turn("keep", kwargs={"passage": passage}))
@@ -66,8 +71,10 @@ async def search(
     """
     passages = memory.items
     ranked = rank(question, [passage["text"] for passage in passages])[:best]
-    return [{**passages[found.index], "score": round(found.score, 2), "why": found.why} for found in ranked]
+    return [{**passages[found.position], "score": round(found.score, 2), "why": found.why} for found in ranked]
 
 
 reader = Agent("reader", "Reads texts and sends each paragraph to the librarian", [read])
-librarian = Agent("librarian", "Remembers passages and finds them again", [keep, search], memory=WorkingMemory(PASSAGES))
+librarian = Agent(
+    "librarian", "Remembers passages and finds them again", [keep, search], memory=WorkingMemory(PASSAGES)
+)

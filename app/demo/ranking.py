@@ -11,9 +11,9 @@ SATURATION, LENGTH_WEIGHT = 1.2, 0.75
 
 
 class Found(NamedTuple):
-    """``index`` into the texts; ``why`` names the words of the question that the text has, the most telling first."""
+    """``position`` among the texts; ``why`` names the words of the question that it has, the most telling first."""
 
-    index: int
+    position: int
     score: float
     why: str
 
@@ -29,11 +29,11 @@ def rank(question: str, texts: Sequence[str]) -> list[Found]:
     mean = sum(lengths) / len(lengths) if lengths else 0.0
     weights = {word: _rarity(word, bags) for word in dict.fromkeys(words_of(question))}
     found = []
-    for index, (bag, length) in enumerate(zip(bags, lengths, strict=True)):
+    for position, (bag, length) in enumerate(zip(bags, lengths, strict=True)):
         scores = {word: weight * _frequency(bag[word], length / mean) for word, weight in weights.items() if bag[word]}
         if scores:
             telling = sorted(scores, key=lambda word: -scores[word])
-            found.append(Found(index, sum(scores.values()), "has " + ", ".join(repr(word) for word in telling)))
+            found.append(Found(position, sum(scores.values()), "has " + ", ".join(repr(word) for word in telling)))
     return sorted(found, key=lambda each: -each.score)
 
 

@@ -11,7 +11,7 @@ class Capacity:
     """``concurrency`` turns at once; ``tools`` are those whose turns can begin without waiting for a lock.
 
     A command that may begin a turn reserves a place first, so that many commands of one moment cannot overshoot.
-    ``busy``, set by whoever executes, counts the turns that have begun; a place briefly counted twice only delays a claim.
+    ``busy``, set by whoever executes, counts begun turns; a place that is briefly counted twice only delays a claim.
     """
 
     def __init__(self, *, node: str, tools: frozenset[str], concurrency: int) -> None:

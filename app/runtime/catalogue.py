@@ -6,7 +6,6 @@ from pygents_core.hooks import AgentHook, Hook, TurnHook
 from pygents_core.registry import HookRegistry, ToolRegistry
 from pygents_core.tool import Tool
 
-
 HOOK_TYPES: Mapping[str, AgentHook | TurnHook] = {str(hook.value): hook for hook in (*AgentHook, *TurnHook)}
 """Every hook type that an agent can be given, by the value that the API uses for it."""
 

@@ -9,10 +9,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 from ..clock import Clock
 from ..commands import Claim, Claimed, Promote, Recover
+from ..errors import ServiceError
 from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
@@ -38,9 +40,10 @@ class Dispatcher:
         self._store, self._catalogue, self._clock = store, catalogue, clock
         self._capacity, self._executor = capacity, executor
         self._ready: dict[str, None] = {}
+        self._claims: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._nudged = asyncio.Event()
-        self._watch: asyncio.Task[None] | None = None
+        self._watch: asyncio.Future[None] | None = None
         self._silence: Callable[[], None] = lambda: None
 
     @property
@@ -75,16 +78,18 @@ class Dispatcher:
 
     async def close(self) -> None:
         self._capacity.draining = True
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait({self._watch})
+        left = {*self._claims, *([self._watch] if self._watch is not None else [])}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
         await self._executor.stop()
         self._silence()
 
     async def _idle(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._executor.running():
+                while self._executor.running():  # noqa: ASYNC110 - runners end on another loop; this wait is rare
                     await asyncio.sleep(DRAIN_STEP)
 
     # --- what commits tell (any thread) ------------------------------------------------------------------------------
@@ -108,7 +113,7 @@ class Dispatcher:
 
     def _runner_ended(self, runner: Runner) -> None:
         """On the worker's thread. A place is free; an agent whose turn did not get to begin may have another."""
-        names = () if runner.begun is not None else (runner.agent,)
+        names = () if runner.has_begun else (runner.agent,)
         if names or self._ready:
             self._on_loop(partial(self._add_ready, names))
 
@@ -121,26 +126,27 @@ class Dispatcher:
 
     def _add_ready(self, names: tuple[str, ...]) -> None:
         self._ready.update(dict.fromkeys(names))
-        while self._ready and self._capacity.free > 0:
-            name = next(iter(self._ready))
+        for name in tuple(islice(self._ready, max(0, self._capacity.free))):
             del self._ready[name]
             if not self._executor.waits_with(name):
-                self._claim(name)
+                claim = asyncio.ensure_future(self._claim(name))
+                self._claims.add(claim)
+                claim.add_done_callback(self._claims.discard)
 
-    def _claim(self, name: str) -> None:
-        place = self._capacity.starting()
-        starter = place.__enter__()
-        assert starter is not None
-
-        def answered(done: asyncio.Future[Claimed]) -> None:
-            place.__exit__(None, None, None)
-            if not done.cancelled() and done.exception() is None:
-                self._wait_for_lock(done.result())
-
-        self._store.execute(Claim(name, starter)).add_done_callback(answered)
+    async def _claim(self, name: str) -> None:
+        with self._capacity.starting() as starter:
+            if starter is None:
+                self._ready[name] = None
+                return
+            try:
+                claimed = await self._store.execute(Claim(name, starter))
+            except ServiceError as error:
+                log.warning("agent %s could not be claimed: %s", name, error)
+                return
+        self._wait_for_lock(claimed)
 
     def _wait_for_lock(self, claimed: Claimed) -> None:
-        """A turn that could not begin waits for its tool's lock; one whose tool is not registered here waits for a node."""
+        """A turn that could not begin waits for its tool's lock; one whose tool is not here waits on."""
         turn, definition = claimed.next, claimed.definition
         if turn is None or definition is None:
             return

@@ -5,8 +5,10 @@ A message of a running turn carries the turn's fence, parent, root and hops; one
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
+from typing import Any
 
 from pygents_core import errors as core_errors
 from pygents_core.turn import Turn as CoreTurn
@@ -50,15 +52,15 @@ class DurableMailbox:
         self._name, self._submission, self._clock = name, submission, clock
 
     async def put(
-        self, turn: CoreTurn, *, delay: float | None = None, not_before: datetime | None = None
+        self, turn: CoreTurn[Any], *, delay: float | None = None, not_before: datetime | None = None
     ) -> None:  # fmt: skip
         """Own mailbox: the hop count stays, because no other agent is involved."""
         await self._deliver(self._name, request_of(turn, due_time(self._clock, delay, not_before)), hop=False)
 
     async def send(
-        self, agent_name: str, turn: CoreTurn, *, delay: float | None = None, not_before: datetime | None = None
+        self, agent_name: str, turn: CoreTurn[Any], *, delay: float | None = None, not_before: datetime | None = None
     ) -> None:
-        """Raises UnregisteredAgentError, ValueError (tool not accepted), ArgumentsError, MailboxFullError, HopLimitError."""
+        """Raises UnregisteredAgentError, ValueError (not accepted), ArgumentsError, MailboxFullError, HopLimitError."""
         await self._deliver(agent_name, request_of(turn, due_time(self._clock, delay, not_before)), hop=True)
 
     async def _deliver(self, agent: str, request: TurnRequest, *, hop: bool) -> None:
@@ -76,17 +78,16 @@ class DurableMailbox:
                 guarded=not hop,
             )
         except errors.ServiceError as error:
-            raise _as_library_error(error) from error
+            raise _as_library_error(error, request) from error
 
 
-def _as_library_error(error: errors.ServiceError) -> Exception:
+def _as_library_error(error: errors.ServiceError, request: TurnRequest) -> Exception:
     """What a tool sees is the library's: the same code runs in memory."""
     match error:
         case errors.AgentNotFound():
             return core_errors.UnregisteredAgentError(error.detail)
         case errors.InvalidArguments():
-            found = [{"loc": tuple(each["pointer"].split("/")[1:]), "msg": each["detail"]} for each in error.fields["errors"]]
-            return core_errors.ArgumentsError(error.detail, found)
+            return core_errors.ArgumentsError(request.tool, [_detail(each) for each in error.fields["errors"]])
         case errors.ToolNotAccepted() | errors.SubmitRejected():
             return ValueError(error.detail)
         case errors.MailboxFull():
@@ -95,3 +96,7 @@ def _as_library_error(error: errors.ServiceError) -> Exception:
             return core_errors.HopLimitError(error.detail)
         case other:
             return other
+
+
+def _detail(each: Mapping[str, str]) -> core_errors.ErrorDetail:
+    return {"loc": tuple(each["pointer"].split("/")[1:]), "msg": each["detail"]}

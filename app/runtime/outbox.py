@@ -1,13 +1,13 @@
 """The values of one running turn on their way to the log: few transactions, bounded memory, order kept.
 
-Values that arrive within one tick of the loop, or while a commit is under way, travel in one command. Only one command is
-under way at a time, so that a value is never committed before one that was yielded earlier.
+Values that arrive within one tick of the loop, or while a commit is under way, travel in one command. Only one command
+is under way at a time, so that a value is never committed before one that was yielded earlier.
 """
 
 import asyncio
 from collections.abc import Callable
 
-from ..commands import Append
+from ..commands import Append, Appended
 from ..errors import ServiceError, StoreFull, Unavailable
 from ..model import Begun
 from ..ports import Store
@@ -23,7 +23,7 @@ RETRY_SECONDS = 0.5
 class Outbox:
     """``lost`` is called once if the agent has another owner now: nothing of this turn can be written any more."""
 
-    def __init__(self, begun: Begun, *, store: Store, lost: Callable[[], None]) -> None:
+    def __init__(self, begun: Begun, *, store: Store, lost: Callable[[], object]) -> None:
         self._begun, self._store, self._lost = begun, store, lost
         self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
@@ -56,7 +56,8 @@ class Outbox:
     def _schedule(self) -> None:
         if not (self._scheduled or self._flying or self._closed):
             self._scheduled = True
-            self._loop.call_soon(self._flush)
+            # Two steps, so that the end of code that ends right after a value still travels with it: one commit, not two.
+            self._loop.call_soon(self._loop.call_soon, self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -70,7 +71,7 @@ class Outbox:
         command = Append(spec.agent, spec.id, self._begun.fence, self._flying)
         self._store.execute(command).add_done_callback(self._committed)
 
-    def _committed(self, future: asyncio.Future[object]) -> None:
+    def _committed(self, future: asyncio.Future[Appended]) -> None:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, StoreFull | Unavailable):
             self._loop.call_later(RETRY_SECONDS, self._commit)

@@ -71,7 +71,7 @@ def _type(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     try:
         text = str(error)
-    except BaseException:  # noqa: BLE001 - an exception that cannot be printed must not take the turn's end with it
+    except BaseException:
         text = "(the exception's text could not be made)"
     return text[:MESSAGE_LIMIT].encode(errors="backslashreplace").decode()
 

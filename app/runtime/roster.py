@@ -5,7 +5,7 @@ when one of its turns begins and forgotten when that turn has ended, so that an 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from pygents_core.agent import Agent
 from pygents_core.hooks import AgentHook, Hook, TurnHook, hook_names
@@ -15,6 +15,7 @@ from pygents_core.memory import DEFAULT_LIMIT, WorkingMemory
 from ..errors import StartupError
 from ..model import NAME_PATTERN, Definition
 from .catalogue import HOOK_TYPES, Catalogue, registered_hooks
+
 
 class Roster:
     """``hook_timeout`` in seconds, for each hook.
@@ -90,6 +91,5 @@ def _hooks(definition: Definition) -> dict[AgentHook | TurnHook, list[Hook]]:
     """The stored names as functions. A name that is gone from the code is left out: the turn goes on without it."""
     known = registered_hooks()
     return {
-        HOOK_TYPES[type_]: [known[name] for name in names if name in known]
-        for type_, names in definition.hooks.items()
+        HOOK_TYPES[type_]: [known[name] for name in names if name in known] for type_, names in definition.hooks.items()
     }

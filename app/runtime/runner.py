@@ -1,8 +1,7 @@
-"""One turn, executed: the library runs it, its values go to the log, its end is written whatever happens.
+"""One turn, executed: the library runs the user's code, the values and the end go to the log, whatever happens.
 
 A runner lives on a worker loop. Its task runs the user's code and nothing that must not be lost: everything after the
-code (last values, terminal event, memory, the next turn) belongs to the task's done-callback and to callbacks of the
-store's futures, which no cancellation reaches, not even one before the task's first step.
+code belongs to the task's done-callback, which no cancellation reaches, not even one before the task's first step.
 """
 
 import asyncio
@@ -15,16 +14,14 @@ from pygents_core.errors import NotJsonError
 from pygents_core.serialization import dumps
 from pygents_core.turn import Turn as CoreTurn
 
-from ..commands import Claim, Finish, Release
-from ..errors import StoreFull, Unavailable
-from ..model import Begun, Definition, Outcome, Turn, TurnSpec
+from ..commands import Claim
+from ..model import Begun, Definition, Outcome, Turn
 from ..ports import Store
 from .capacity import Capacity
-from .catalogue import Catalogue
 from .mailbox import Sender, running_sender
-from .outbox import RETRY_SECONDS, Outbox
 from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ValueRefused, outcome_of
 from .roster import Roster
+from .scribe import Ending, Scribe
 from .submission import Submission
 from .translation import core_turn, request_of
 
@@ -32,7 +29,7 @@ log = logging.getLogger("pygents.runner")
 
 
 class Limits(NamedTuple):
-    """``cancel_grace`` in seconds, ``value_bytes`` of JSON, ``mailbox`` in turns."""
+    """``cancel_grace`` in seconds, ``value_bytes`` of JSON, ``values`` of one turn, ``mailbox`` in turns."""
 
     cancel_grace: float = 10.0
     value_bytes: int = 256 * 1024
@@ -44,7 +41,6 @@ class Equipment(NamedTuple):
     """What all runners of a process share."""
 
     store: Store
-    catalogue: Catalogue
     roster: Roster
     submission: Submission
     capacity: Capacity
@@ -71,90 +67,101 @@ class Runner:
         began: Callable[["Runner"], None],
         ended: Callable[["Runner"], None],
     ) -> None:
-        self.turn, self.definition, self.begun = turn, definition, begun
-        self._began, self._ended = began, ended
+        self.turn, self.definition = turn, definition
         self.abandoned = False
-        self._held = False
-        self._kit = equipment
+        self._kit, self._began, self._ended = equipment, began, ended
         self._loop = asyncio.get_running_loop()
-        self._outbox: Outbox | None = None
-        self._core: CoreTurn | None = None
-        self._memory: bytes | None = None
-        self._returned: TurnSpec | None = None
+        self._scribe: Scribe | None = None
+        self._core: CoreTurn[Any] | None = None
         self._output = Output(streaming=False)
+        self._ending = Ending(CANCELLED)
         self._values = 0
         self._stop: Stop | None = None
         self._stop_at: float | None = None
+        self._task = self._loop.create_task(self._perform(begun), name=f"turn {turn.id} of {definition.name}")
         if begun is not None:
-            self._equip(begun)
-        self._task = self._loop.create_task(self._perform(), name=f"turn {turn.id} of {definition.name}")
+            self._scribe = self._new_scribe(begun)
         self._task.add_done_callback(self._code_stopped)
 
     @property
     def agent(self) -> str:
         return self.definition.name
 
+    @property
+    def has_begun(self) -> bool:
+        return self._scribe is not None
+
     # --- the user's code ---------------------------------------------------------------------------------------------
 
-    async def _perform(self) -> None:
-        if self.begun is not None:
-            running_sender.set(Sender(self.begun))
+    async def _perform(self, begun: Begun | None) -> None:
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)
         agent = self._kit.roster.agent(self.definition)
-        tool = self._kit.catalogue.tool(self.turn.spec.tool)
-        assert tool is not None
-        self._output = Output(streaming=tool.is_streaming)
-        if tool.memory_parameter is not None:
+        self._output = Output(streaming=core.tool.is_streaming)
+        if core.tool.memory_parameter is not None:
             self._kit.roster.load_memory(agent, await self._kit.store.read_memory(self.agent))
-        begin = None if self.begun is not None else self._begin
-        async with aclosing(agent.run_turn(core, begin=begin)) as values:
+        if begun is not None:
+            self._enter(core, begun)
+        async with aclosing(agent.run_turn(core, begin=None if begun is not None else self._begin)) as values:
             async for value in values:
                 await self._take(value)
-        if tool.memory_parameter is not None:
-            self._memory = dumps(agent.memory.items if agent.memory is not None else [])
-        if isinstance(core.output, CoreTurn):
-            await self._take_returned(core.output)
+        await self._keep(core)
 
     async def _begin(self) -> None:
         """The tool's lock is held: the durable begin comes now, before anything of the turn."""
         starter = self._kit.capacity.holding(self.turn.spec.tool)
         claimed = await self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
-        if claimed.begun is None:
+        if claimed.begun is None or self._core is None:
             raise NotBegun
-        self._equip(claimed.begun)
+        self._scribe = self._new_scribe(claimed.begun)
         self._began(self)
-        running_sender.set(Sender(claimed.begun))
-        if self._core is not None:
-            self._core.attempt = self.turn.attempt
+        self._enter(self._core, claimed.begun)
 
-    def _equip(self, begun: Begun) -> None:
-        self.begun, self.turn = begun, begun.turn
-        self._outbox = Outbox(begun, store=self._kit.store, lost=self._lost)
+    def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
+        """From here on the code is this turn's: what it sends is fenced by it."""
+        sender = Sender(begun)
+        running_sender.set(sender)
+        core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent
+        core.root, core.hops = begun.turn.spec.root, begun.turn.spec.hops
+
+    def _new_scribe(self, begun: Begun) -> Scribe:
+        self.turn = begun.turn
+        return Scribe(
+            begun,
+            store=self._kit.store,
+            capacity=self._kit.capacity,
+            mailbox_limit=self._kit.limits.mailbox,
+            lost=self._task.cancel,
+            ended=lambda: self._ended(self),
+        )
 
     async def _take(self, value: Any) -> None:
-        assert self._outbox is not None
-        self._values += 1
-        if self._values > self._kit.limits.values:
-            raise ValueRefused("too_many_values", f"A turn may yield {self._kit.limits.values} values.")
         encoded = self._encode(value)
         self._output.add(encoded)
-        await self._outbox.put(encoded)
+        if self._scribe is not None:
+            await self._scribe.value(encoded)
 
     def _encode(self, value: Any) -> bytes:
-        index, limit = self._values - 1, self._kit.limits.value_bytes
+        index, limits = self._values, self._kit.limits
+        self._values += 1
+        if index >= limits.values:
+            raise ValueRefused("too_many_values", f"A turn may yield {limits.values} values.")
         try:
             encoded = dumps(value)
         except NotJsonError as error:
             raise ValueRefused("not_json", f"Value {index} cannot be written as JSON: {error}") from error
-        if len(encoded) > limit:
-            raise ValueRefused("too_large", f"Value {index} has {len(encoded)} bytes of JSON; the limit is {limit}.")
+        if len(encoded) > limits.value_bytes:
+            size = f"Value {index} has {len(encoded)} bytes of JSON; the limit is {limits.value_bytes}."
+            raise ValueRefused("too_large", size)
         return encoded
 
-    async def _take_returned(self, returned: CoreTurn) -> None:
-        """A turn that the tool returned is checked now; the transaction of this turn's end enqueues it."""
-        assert self.begun is not None
-        lineage = Sender(self.begun).lineage(hop=False)
-        self._returned = await self._kit.submission.returned(self.agent, request_of(returned), lineage)
+    async def _keep(self, core: CoreTurn[Any]) -> None:
+        """What is committed with the turn's end: its memory, and a turn that the tool returned, checked now."""
+        memory = dumps(core.memory.items) if core.memory is not None else None
+        returned = None
+        if isinstance(core.output, CoreTurn) and (sender := running_sender.get()) is not None:
+            request = request_of(core.output)
+            returned = await self._kit.submission.returned(self.agent, request, sender.lineage(hop=False))
+        self._ending = Ending(CANCELLED, memory, returned)
 
     # --- the ways in from outside ------------------------------------------------------------------------------------
 
@@ -167,10 +174,10 @@ class Runner:
     def sweep(self, now: float) -> None:
         """End the turn from outside if its code had to stop and has not within the grace. ``now``: the loop's time."""
         outcome = self._overdue(now - self._kit.limits.cancel_grace)
-        if outcome is not None and self.begun is not None and not self.abandoned:
+        if outcome is not None and self._scribe is not None and not self.abandoned:
             self.abandoned = True
-            log.warning("turn %s of agent %s does not stop: the agent is stuck", self.turn.id, self.agent)
-            self._finish(outcome, hold=True)
+            log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent)
+            self._scribe.abandon(outcome)
 
     def _overdue(self, since: float) -> Outcome | None:
         if self._task.done():
@@ -180,62 +187,16 @@ class Runner:
         deadline = self._core.deadline if self._core is not None else None
         return TIMED_OUT if deadline is not None and deadline < since else None
 
-    def _lost(self) -> None:
-        """Another owner has the agent, or the turn was ended from outside: nothing that the code does is accepted."""
-        self._task.cancel()
-
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _code_stopped(self, task: asyncio.Task[None]) -> None:
+    def _code_stopped(self, task: "asyncio.Task[None]") -> None:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if self.begun is None:
+        if self._scribe is None:
             if not isinstance(error, NotBegun | asyncio.CancelledError):
                 log.error("turn %s of agent %s could not begin", self.turn.id, self.agent, exc_info=error)
             self._ended(self)
         elif self.abandoned:
-            if self._held:
-                self._release()
+            self._scribe.release()
         else:
-            self._finish(outcome_of(error, self._output.encoded(), self._stop), hold=False)
-
-    def _finish(self, outcome: Outcome, *, hold: bool) -> None:
-        """Write the end after the values that are under way; retry for as long as the store has no space."""
-        assert self._outbox is not None
-        self._outbox.close(lambda values: self._execute(self._finish_command(outcome, values, hold=hold)))
-
-    def _finish_command(self, outcome: Outcome, values: tuple[bytes, ...], *, hold: bool) -> Finish:
-        assert self.begun is not None
-        return Finish(
-            agent=self.agent,
-            turn_id=self.turn.id,
-            fence=self.begun.fence,
-            outcome=outcome,
-            values=values,
-            memory=self._memory,
-            returned=self._returned,
-            mailbox_limit=self._kit.limits.mailbox,
-            starter=self._kit.capacity.following(),
-            hold=hold,
-        )
-
-    def _release(self) -> None:
-        assert self.begun is not None
-        self._execute(Release(self.agent, self.begun.fence, self._kit.capacity.following()))
-
-    def _execute(self, command: Finish | Release) -> None:
-        future: asyncio.Future[Any] = self._kit.store.execute(command)
-        future.add_done_callback(lambda done: self._answered(command, done))
-
-    def _answered(self, command: Finish | Release, done: asyncio.Future[Any]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if isinstance(error, StoreFull | Unavailable):
-            self._loop.call_later(RETRY_SECONDS, self._execute, command)
-            return
-        if error is not None:
-            log.error("the end of turn %s of agent %s was not accepted: %s", self.turn.id, self.agent, error)
-        if isinstance(command, Finish) and command.hold:
-            self._held = True
-            if self._task.done():
-                self._release()
-        else:
-            self._ended(self)
+            outcome = outcome_of(error, self._output.encoded(), self._stop)
+            self._scribe.finish(self._ending._replace(outcome=outcome))

@@ -26,13 +26,13 @@ from .translation import core_turn
 class PutGuard(Protocol):
     """Runs the BEFORE_PUT hooks of an agent, wherever tools run. Raises ``SubmitRejected`` or ``Unavailable``."""
 
-    async def __call__(self, definition: Definition, turn: CoreTurn) -> None: ...
+    async def __call__(self, definition: Definition, turn: CoreTurn[Any]) -> None: ...
 
 
 class Submission:
-    """``starting`` reserves a place among the turns that this node runs at once; ``accepts`` whether it still takes turns from outside.
+    """``starting`` reserves a place among the turns that this node runs at once.
 
-    ``mailbox_limit`` counts turns, ``max_hops`` sends.
+    ``accepts`` tells whether it still takes turns from outside. ``mailbox_limit`` counts turns, ``max_hops`` sends.
     """
 
     def __init__(
@@ -70,7 +70,13 @@ class Submission:
         return await self._enqueue(Enqueue(agent, specs, self._mailbox_limit, record=record))
 
     async def send(
-        self, agent: str, request: TurnRequest, *, lineage: Lineage, origin: Origin, occurrence: str,
+        self,
+        agent: str,
+        request: TurnRequest,
+        *,
+        lineage: Lineage,
+        origin: Origin,
+        occurrence: str,
         guarded: bool = False,
     ) -> Enqueued:
         """Accept a turn from a running one: fenced by it, and once however often it is sent again by a re-run.
@@ -94,7 +100,7 @@ class Submission:
         return await self._store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
 
     async def create(self, definition: Definition) -> AgentReply:
-        """Create an agent, or find it as it is defined. Raises InvalidRequest for an unknown tool or hook, AgentExists."""
+        """Create an agent, or find it as it is defined. Raises InvalidRequest (unknown tool or hook), AgentExists."""
         unknown = _unknown_names(definition, self._catalogue)
         if unknown:
             raise errors.InvalidRequest("The agent names tools or hooks that are not registered here.", errors=unknown)

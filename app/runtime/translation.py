@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 from pygents_core.errors import UnregisteredToolError
 from pygents_core.registry import ToolRegistry
@@ -13,7 +14,7 @@ from ..model import TurnSpec
 from .requests import TurnRequest
 
 
-def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn:
+def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn[Any]:
     """The turn with its arguments as the tool's annotated types.
 
     Raises ArgumentsError if the tool's signature has changed since and they do not fit any more, UnregisteredToolError
@@ -22,14 +23,14 @@ def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn:
     tool = ToolRegistry.get(spec.tool)
     args, kwargs = decode_arguments(json.loads(spec.args), json.loads(spec.kwargs))
     typed_args, typed_kwargs = tool.schema.validate(args, kwargs)
-    turn = CoreTurn(
+    turn: CoreTurn[Any] = CoreTurn(
         tool, args=list(typed_args), kwargs=typed_kwargs, timeout=spec.timeout, metadata=json.loads(spec.metadata)
     )
     turn.id, turn.attempt = spec.id, attempt
     return turn
 
 
-def request_of(turn: CoreTurn, not_before: int | None = None) -> TurnRequest:
+def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnRequest:
     """A turn made by the user's code as a request: ``@dynamic`` functions by name, other callables evaluated now."""
     if turn.tool is None:
         raise UnregisteredToolError("a turn without a tool cannot be put into a mailbox")
@@ -45,4 +46,3 @@ def due_time(clock: Clock, delay: float | None, not_before: datetime | None) -> 
     if not_before is not None:
         return from_datetime(not_before)
     return clock() + round(delay * 1_000_000) if delay else None
-

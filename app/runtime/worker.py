@@ -1,7 +1,7 @@
 """A thread with the event loop that runs tools, apart from the loop that serves HTTP.
 
-Work reaches it through an inbox that belongs to its owner plus a wake-up, never as payload pushed into the loop, so that
-what has not been taken yet can be given to another worker.
+Work reaches it through an inbox that belongs to its owner plus a wake-up, never as payload pushed into the loop, so
+that what has not been taken yet can be given to another worker.
 """
 
 import asyncio
@@ -85,4 +85,3 @@ class Worker:
         finally:
             asyncio.set_event_loop(None)
             self._loop.close()
-

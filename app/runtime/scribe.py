@@ -1,0 +1,104 @@
+"""What a begun turn writes: its values, its one end, and the release of an agent whose code stopped late.
+
+Nothing here is a task: the end is carried by callbacks of the store's futures, which no cancellation reaches.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ..commands import Finish, Release
+from ..errors import StoreFull, Unavailable
+from ..model import Begun, Outcome, TurnSpec
+from ..ports import Store
+from .capacity import Capacity
+from .outbox import RETRY_SECONDS, Outbox
+
+log = logging.getLogger("pygents.scribe")
+
+
+class Ending(NamedTuple):
+    """How a turn ends, and what is committed with it if it is completed."""
+
+    outcome: Outcome
+    memory: bytes | None = None
+    returned: TurnSpec | None = None
+
+
+class Scribe:
+    """Writes for one begun turn, on the loop that constructs it. ``mailbox_limit`` counts turns.
+
+    ``lost`` is called if another owner has the agent; ``ended`` once, when nothing is left to write.
+    """
+
+    def __init__(
+        self,
+        begun: Begun,
+        *,
+        store: Store,
+        capacity: Capacity,
+        mailbox_limit: int,
+        lost: Callable[[], object],
+        ended: Callable[[], None],
+    ) -> None:
+        self._begun, self._store, self._capacity = begun, store, capacity
+        self._mailbox_limit, self._ended = mailbox_limit, ended
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(begun, store=store, lost=lost)
+        self._released: Release | None = None
+        self._held = False
+
+    async def value(self, encoded: bytes) -> None:
+        """Log a value, together with others; waits while too many are pending."""
+        await self._outbox.put(encoded)
+
+    def finish(self, ending: Ending) -> None:
+        """Write the end after the values that are under way, and begin the next turn."""
+        self._outbox.close(lambda values: self._execute(self._finish(ending, values)))
+
+    def abandon(self, outcome: Outcome) -> None:
+        """Write the end although the code has not stopped; the agent stays owned until ``release``."""
+        self._held = True
+        self._outbox.close(lambda values: self._execute(replace(self._finish(Ending(outcome), values), hold=True)))
+
+    def release(self) -> None:
+        """The code of an abandoned turn has stopped: the mailbox goes on once the end is written."""
+        spec = self._begun.turn.spec
+        self._released = Release(spec.agent, self._begun.fence, self._capacity.following())
+        if not self._held:
+            self._execute(self._released)
+
+    def _finish(self, ending: Ending, values: tuple[bytes, ...]) -> Finish:
+        spec = self._begun.turn.spec
+        return Finish(
+            agent=spec.agent,
+            turn_id=spec.id,
+            fence=self._begun.fence,
+            outcome=ending.outcome,
+            values=values,
+            memory=ending.memory,
+            returned=ending.returned,
+            mailbox_limit=self._mailbox_limit,
+            starter=self._capacity.following(),
+        )
+
+    def _execute(self, command: Finish | Release) -> None:
+        future: asyncio.Future[Any] = self._store.execute(command)
+        future.add_done_callback(lambda done: self._answered(command, done))
+
+    def _answered(self, command: Finish | Release, done: "asyncio.Future[Any]") -> None:
+        """Retry for as long as the store has no space: an end that was reached must not be lost."""
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, StoreFull | Unavailable):
+            self._loop.call_later(RETRY_SECONDS, self._execute, command)
+            return
+        if error is not None:
+            log.error("the end of %s was not accepted: %r", self._begun.turn.ref, error)
+        if isinstance(command, Release) or not command.hold:
+            self._ended()
+            return
+        self._held = False
+        if self._released is not None:
+            self._execute(self._released)
