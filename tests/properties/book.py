@@ -1,0 +1,168 @@
+"""A store as plain as can be: dictionaries, ``decide``, and every rule that must hold after each command.
+
+It shares nothing with the stores but ``decide``: it loads every part of the view, always, by looking at everything.
+"""
+
+from dataclasses import dataclass, field
+
+from pygents_app.commands import Append, Command, Enqueue, Finish, Recover, Release, Reply
+from pygents_app.draft import MOVES, Decision
+from pygents_app.errors import ServiceError
+from pygents_app.lifecycle import View, decide
+from pygents_app.model import (
+    TERMINAL,
+    Begun,
+    Event,
+    EventType,
+    Fence,
+    Head,
+    KeyRecord,
+    PlacedTurn,
+    Turn,
+    TurnStatus,
+)
+
+
+@dataclass(slots=True)
+class Book:
+    now: int
+    heads: dict[str, Head] = field(default_factory=dict)
+    turns: dict[str, Turn] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    records: dict[tuple[str, str, str], KeyRecord] = field(default_factory=dict)
+    memories: dict[str, bytes] = field(default_factory=dict)
+    begun: list[Begun] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)
+
+    def apply(self, command: Command) -> Reply | ServiceError:
+        """Decide and write. Fails if the decision breaks a rule."""
+        stale = self._is_stale(command)
+        try:
+            decision = decide(self._view(command), command, self.now)
+        except ServiceError as refusal:
+            return refusal
+        assert not stale, f"{command} was accepted with a stale fence"
+        self._write(decision)
+        self._check(command.agent)
+        return decision.reply
+
+    # --- what a store would read -------------------------------------------------------------------------------------
+
+    def log(self, agent: str) -> list[Event]:
+        return [event for event in self.events if event.agent == agent]
+
+    def of(self, agent: str, status: TurnStatus) -> list[Turn]:
+        """Turns by acceptance."""
+        return [turn for turn in self.turns.values() if turn.spec.agent == agent and turn.status is status]
+
+    def mailbox(self, agent: str) -> list[Turn]:
+        return sorted(self.of(agent, TurnStatus.QUEUED), key=lambda turn: turn.position or 0)
+
+    def placed(self, turn: Turn) -> PlacedTurn:
+        waits = turn.status is TurnStatus.QUEUED
+        return PlacedTurn(turn, self.mailbox(turn.spec.agent).index(turn) + 1 if waits else None)
+
+    def _view(self, command: Command) -> View:
+        head = self.heads.get(command.agent)
+        named = getattr(command, "turn_id", None) if not isinstance(command, Recover) else head and head.current
+        turn = self.turns.get(named or "")
+        due = [
+            turn
+            for turn in self.of(command.agent, TurnStatus.SCHEDULED)
+            if turn.spec.not_before is not None and turn.spec.not_before <= self.now
+        ]
+        return View(
+            head,
+            turn=turn if turn is not None and turn.spec.agent == command.agent else None,
+            next=next(iter(self.mailbox(command.agent)), None),
+            due=tuple(sorted(due, key=lambda turn: turn.spec.not_before or 0)),
+            prior=self._prior(command) if isinstance(command, Enqueue) else None,
+            sender=self._sender(command) if isinstance(command, Enqueue) else None,
+        )
+
+    def _prior(self, command: Enqueue) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
+        asked = command.record
+        found = self.records.get((asked.agent, asked.caller, asked.key)) if asked is not None else None
+        return (found, tuple(self.placed(self.turns[one]) for one in found.turn_ids)) if found is not None else None
+
+    def _sender(self, command: Enqueue) -> Head | None:
+        return self.heads.get(command.origin.turn.agent) if command.origin is not None else None
+
+    # --- what it would write, and what must hold then ----------------------------------------------------------------
+
+    def _is_stale(self, command: Command) -> bool:
+        match command:
+            case Append() | Finish():
+                return not self._owns(command.agent, command.fence, command.turn_id)
+            case Release():
+                return not self._owns(command.agent, command.fence, None)
+            case Enqueue() if command.origin is not None:
+                return not self._owns(command.origin.turn.agent, command.origin.fence, command.origin.turn.id)
+        return False
+
+    def _owns(self, agent: str, fence: Fence, turn_id: str | None) -> bool:
+        head = self.heads.get(agent)
+        return head is not None and (head.node, head.epoch) == fence and head.current == turn_id
+
+    def _write(self, decision: Decision) -> None:
+        if decision.head is None:
+            assert not (decision.turns or decision.events or decision.record or decision.memory or decision.begun)
+            return
+        self.heads[decision.head.name] = decision.head
+        for turn in decision.turns:
+            old = self.turns.get(turn.id)
+            assert old is None or _may_become(old.status, turn.status)
+            assert old is None or (old.spec, old.created_at, old.first_seq) == (
+                turn.spec,
+                turn.created_at,
+                turn.first_seq,
+            )
+            self.turns[turn.id] = turn
+            if turn.cancel is not None:
+                self.cancelled.add(turn.id)
+        self.events += decision.events
+        if decision.record is not None:
+            self.records[decision.record.agent, decision.record.caller, decision.record.key] = decision.record
+        if decision.memory is not None:
+            self.memories[decision.head.name] = decision.memory
+        if decision.begun is not None:
+            self.begun.append(decision.begun)
+
+    def _check(self, agent: str) -> None:
+        head, log = self.heads[agent], self.log(agent)
+        assert [event.seq for event in log] == list(range(1, head.latest + 1))
+        running = self.of(agent, TurnStatus.RUNNING)
+        assert [turn.id for turn in running] == ([head.current] if head.current is not None else [])
+        assert head.current is None or head.node is not None
+        assert head.queued == len(self.of(agent, TurnStatus.QUEUED))
+        assert head.scheduled == len(self.of(agent, TurnStatus.SCHEDULED))
+        started = [event.turn_id for event in log if event.type is EventType.TURN_STARTED]
+        positions = [self.turns[one].position or 0 for one in started if one is not None]
+        assert positions == sorted(set(positions)), "turns began in another order than that of the mailbox"
+        for turn in self.turns.values():
+            if turn.spec.agent == agent:
+                _check_turn(turn, [event for event in log if event.turn_id == turn.id])
+        assert all(self.turns[one].status in (TurnStatus.RUNNING, TurnStatus.CANCELLED) for one in self.cancelled)
+
+
+def _may_become(old: TurnStatus, new: TurnStatus) -> bool:
+    """Within one decision: one legal move, or that of a turn which joins the mailbox and begins at once."""
+    return old is new or new in MOVES[old] or (old, new) == (TurnStatus.SCHEDULED, TurnStatus.RUNNING)
+
+
+def _check_turn(turn: Turn, log: list[Event]) -> None:
+    assert log[0].type is EventType.TURN_QUEUED
+    assert (turn.first_seq, turn.last_seq) == (log[0].seq, log[-1].seq)
+    ends = [event.type.value for event in log if event.type in TERMINAL]
+    assert ends == ([f"turn.{turn.status.value}"] if turn.ended else [])
+    assert (log[-1].type in TERMINAL) == turn.ended
+    assert turn.values == sum(event.type is EventType.TURN_VALUE for event in log)
+    assert turn.attempt == sum(event.type is EventType.TURN_STARTED for event in log)
+    assert (turn.end_time is not None) == turn.ended
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two answers say the same; of errors, that they are the same error."""
+    if isinstance(left, ServiceError) or isinstance(right, ServiceError):
+        return type(left) is type(right) and str(left) == str(right)
+    return left == right
