@@ -18,8 +18,6 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## install, then serve demo agents on http://127.0.0.1:8000 (HOST=, PORT=)
-	@echo "Try:   curl -s http://$(HOST):$(PORT)/agents"
-	@echo "Look:  http://$(HOST):$(PORT)/console/ (console)   http://$(HOST):$(PORT)/docs (API)   Ctrl-C stops it"
 	@exec $(BIN)/pygents serve --demo --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.installed-dev ## install, then run the whole test suite (ARGS= for pytest)
@@ -36,8 +34,8 @@ format: $(VENV)/.installed-dev ## format, and mend what can be mended
 types: $(VENV)/.installed-dev .cache/typing/pygents_app ## check types, strictly, tests included
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-dev ## measure (nothing else should be busy on the machine)
-	$(BIN)/python -m pytest -m bench -s $(ARGS) tests/bench
+bench: $(VENV)/.installed-dev ## measure (ARGS= for benches; nothing else should be busy on the machine)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 openapi: $(VENV)/.installed ## write openapi/openapi.json anew
 	@mkdir -p .cache openapi

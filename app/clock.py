@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from uuid_utils.compat import uuid7
 
 Clock = Callable[[], int]
 """Now, in microseconds since the Unix epoch, UTC."""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def system_clock() -> int:
@@ -21,11 +24,12 @@ def new_id() -> str:
 
 def to_rfc3339(micros: int) -> str:
     """``2026-11-22T10:48:00.123456Z``."""
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = EPOCH + timedelta(microseconds=micros)
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def from_datetime(moment: datetime) -> int:
     """Microseconds of an aware datetime; raises ValueError for a naive one, because its moment is unknown."""
     if moment.tzinfo is None:
         raise ValueError("the time needs an offset from UTC, for example 2026-11-22T10:48:00Z")
-    return int(moment.timestamp() * 1_000_000)
+    return (moment - EPOCH) // timedelta(microseconds=1)  # exact: a float would lose the last digit of some

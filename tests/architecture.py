@@ -21,6 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("store", "runtime", "streaming"),
     ("api", "console", "guide", "deploy"),
     ("main", "demo"),
+    ("server",),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,126 @@
+"""Request bodies: read within bounds, decoded strictly, validated once. Whatever arrives ends as a 4xx or as a value.
+
+Strict means RFC 8259 with UTF-8 only: Python's parser alone takes NaN, Infinity, numbers beyond a float, lone
+surrogates and any nesting, and each of those fails later, as an error of ours, when it is stored or sent.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from ..errors import InvalidRequest, MalformedBody, UnsupportedMediaType
+from .invalid import of_body
+
+MAX_NESTING = 64
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_JSON_TYPE = re.compile(r"application/(?:[!#$&^_.+a-z0-9-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE)
+_SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_OPENS_OR_CLOSES = bytes.maketrans(b"[{]}", b"\0\0\1\1")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+async def read_json(request: Request) -> Any:
+    """The body as JSON. Raises UnsupportedMediaType, MalformedBody (with the position), and what reading it raises."""
+    _check_type(request.headers.getlist("content-type"), request.headers.getlist("content-encoding"))
+    return parse(await request.body())
+
+
+async def read_optional_json(request: Request) -> Any:
+    """As ``read_json``, but no body at all is an empty object."""
+    return await read_json(request) if await request.body() else {}
+
+
+def parse(raw: bytes) -> Any:
+    """JSON, strictly. Raises MalformedBody."""
+    if not raw:
+        raise MalformedBody("The body is empty; send a JSON object.")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The body is not UTF-8: byte {error.start} is wrong.", position=error.start) from None
+    try:
+        value = _decode(text)
+        if _SURROGATE.search(raw):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _nested_too_deep() from None
+    except ValueError as error:
+        raise _malformed(error) from None
+    if _too_deep(raw):
+        raise _nested_too_deep()
+    return value
+
+
+def validate(model: type[Model], value: Any) -> Model:
+    """The parsed body as ``model``. Raises InvalidRequest with a JSON pointer for each error."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        raise InvalidRequest("The body is not valid.", errors=of_body(found)) from None
+
+
+def digest(value: Any) -> bytes:
+    """The same for two bodies that are the same JSON, however they were written (SHA-256 of a canonical form)."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _check_type(types: Sequence[str], encodings: Sequence[str]) -> None:
+    if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0].strip()):
+        raise UnsupportedMediaType("Send JSON in UTF-8, with the header Content-Type: application/json.")
+    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+        detail = "Send the body as it is, without a Content-Encoding."
+        raise UnsupportedMediaType(detail, headers={"Accept-Encoding": "identity"})
+
+
+def _malformed(error: ValueError) -> MalformedBody:
+    match error:
+        case json.JSONDecodeError():
+            where = f"line {error.lineno}, column {error.colno}"
+            return MalformedBody(f"The body is not JSON: {error.msg} ({where}).", position=error.pos)
+        case UnicodeEncodeError():
+            return MalformedBody("A string of the body has half of a surrogate pair, which is no character.")
+        case _:
+            return MalformedBody(f"The body has a number that cannot be kept: {error}.")
+
+
+def _nested_too_deep() -> MalformedBody:
+    return MalformedBody(f"The body is nested deeper than {MAX_NESTING} levels.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("it is larger than a 64-bit float can be")
+    return number
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:  # Python's own bound, against quadratic time
+        raise ValueError(f"an integer of {len(digits)} digits") from None
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer).decode
+
+
+def _too_deep(raw: bytes) -> bool:
+    """Whether brackets are nested beyond the limit. Linear and never recursive; what is not JSON may get any answer."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
+        return False
+    brackets = _STRING.sub(b"", raw).translate(_OPENS_OR_CLOSES, _NO_BRACKETS)
+    return max(accumulate(map((1, -1).__getitem__, brackets)), default=0) > MAX_NESTING

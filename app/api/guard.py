@@ -1,0 +1,202 @@
+"""What every request passes first, as one plain ASGI layer: Host, Origin, key, size; and what every answer carries.
+
+The order is the threat's: a page of somebody else's that reaches this port by DNS rebinding shows a foreign Host
+(CVE-2025-66414 and its kin), by a cross-site write a foreign Origin; only then is the caller asked for a key. Probes
+are let in, because those who send them know neither the name nor the key.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..auth import AdminKey
+from ..clock import new_id
+from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, ServiceError, Unauthorized
+from .problems import response, unexpected
+
+CALLER = "pygents.caller"
+"""Where in the ASGI scope the caller's name is."""
+
+PROBES = frozenset({"/healthz", "/readyz"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+LINGER_BYTES, LINGER_SECONDS = 8 * 1024 * 1024, 2.0
+"""How much of a refused body is thrown away, and for how long: closing at once would reset the connection under the
+client's feet before it has read the answer."""
+
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+_READ = frozenset(
+    {b"host", b"origin", b"authorization", b"x-api-key", b"x-request-id", b"content-length", b"transfer-encoding"}
+)
+
+log = logging.getLogger(__name__)
+
+
+class _TooLarge(Exception):
+    """A body grew over the limit while it was read. Private, so that no handler on the way answers it."""
+
+
+class Guard:
+    """``any_host`` turns the check of Host off: for a service that others reach by names that it was not told."""
+
+    def __init__(
+        self, app: ASGIApp, *, key: AdminKey, max_body: int, allowed_hosts: Iterable[str], any_host: bool
+    ) -> None:
+        self._app, self._key, self._max_body = app, key, max_body
+        self._any_host = any_host
+        self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _pick(scope["headers"])
+        request_id = _request_id(headers)
+        answer = _Answer(send, request_id)
+        try:
+            scope[CALLER] = self._admit(scope, headers)
+            counted = self._counted(receive) if b"transfer-encoding" in headers else receive
+            await self._app(scope, counted, answer.send)
+        except (_TooLarge, BodyTooLarge):
+            await self._refuse_body(receive, answer)
+        except ServiceError as error:
+            await response(error)(scope, receive, answer.send)
+        except ClientDisconnect:  # in the middle of its body: nobody is there to be answered
+            return
+        except Exception:
+            log.exception("request %s failed: %s %r", request_id.decode(), scope["method"], scope["path"])
+            if answer.started:
+                raise
+            await unexpected(request_id.decode())(scope, receive, answer.send)
+
+    # --- who may come in ---------------------------------------------------------------------------------------------
+
+    def _admit(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
+        """The caller's name. Raises ``ServiceError`` for a request that must not go further."""
+        caller = ""
+        if scope["path"] not in PROBES:
+            self._check_host(headers.get(b"host", []))
+            if scope["method"] not in SAFE_METHODS and b"origin" in headers:
+                _check_origin(headers[b"origin"], headers.get(b"host", []))
+            caller = self._check_key(headers)
+        for length in headers.get(b"content-length", ()):
+            if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
+                raise self._too_large()
+        return caller
+
+    def _check_host(self, hosts: list[bytes]) -> None:
+        match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if match is None:
+            raise MisdirectedHost("The request needs one valid Host header.")
+        if not (self._any_host or match[1].lower() in self._hosts or match[0].lower() in self._hosts):
+            raise MisdirectedHost(
+                f"{match[0].decode()} is not served here. If it is a name of this service, add it to allowed_hosts "
+                "(PYGENTS_ALLOWED_HOSTS)."
+            )
+
+    def _check_key(self, headers: dict[bytes, list[bytes]]) -> str:
+        caller = self._key.caller(headers.get(b"authorization", []), headers.get(b"x-api-key", []))
+        if caller is None:
+            raise Unauthorized(
+                "Send the service's key once, as Authorization: Bearer <key> or X-API-Key: <key>.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return caller
+
+    # --- how much may come in ----------------------------------------------------------------------------------------
+
+    def _counted(self, receive: Receive) -> Receive:
+        """``receive`` for a body whose length was not told: it is counted as it comes."""
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._max_body:
+                raise _TooLarge
+            return message
+
+        return counted
+
+    async def _refuse_body(self, receive: Receive, answer: "_Answer") -> None:
+        """Answer 413, then read on for a while and throw it away, then close the connection."""
+        if answer.started:
+            raise self._too_large()
+        refusal = response(self._too_large())
+        headers = [*refusal.raw_headers, (b"connection", b"close")]
+        await answer.send({"type": "http.response.start", "status": refusal.status_code, "headers": headers})
+        await answer.send({"type": "http.response.body", "body": refusal.body, "more_body": True})
+        await _linger(receive)
+        await answer.send({"type": "http.response.body", "body": b""})
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"A body may have {self._max_body} bytes (max_body).", limit=self._max_body)
+
+
+class _Answer:
+    """``send`` with the headers that every answer carries. A plain function that hands on the server's own awaitable:
+    nothing is added to the cost of a stream's later frames."""
+
+    __slots__ = ("_request_id", "_send", "started")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send, self._request_id = send, request_id
+        self.started = False
+
+    def send(self, message: Message) -> "asyncio.Future[None]":
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers.setdefault("Cache-Control", "no-store")
+            headers["X-Request-Id"] = self._request_id.decode()
+        return self._send(message)  # type: ignore[return-value]
+
+
+def _pick(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    """The headers that matter here, each with all of its values."""
+    picked: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _READ:
+            picked.setdefault(name, []).append(value)
+    return picked
+
+
+def _request_id(headers: dict[bytes, list[bytes]]) -> bytes:
+    match headers.get(b"x-request-id"):
+        case [given] if _REQUEST_ID.fullmatch(given):
+            return given
+        case _:
+            return new_id().encode()
+
+
+def _check_origin(origins: list[bytes], hosts: list[bytes]) -> None:
+    """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
+    own = [hosts[0].lower()] if hosts else []
+    if [origin.lower().partition(b"://")[2] for origin in origins] != own:
+        raise ForeignOrigin("Only pages of this service's own origin may write; a program should send no Origin.")
+
+
+async def _linger(receive: Receive) -> None:
+    thrown_away = 0
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while thrown_away < LINGER_BYTES:
+                message = await receive()
+                thrown_away += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return

@@ -1,0 +1,32 @@
+"""What is wrong with a request, as the ``errors`` of a 422: JSON pointers into the body, or names of parameters."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+MOST_ERRORS = 100
+"""A body of a million wrong entries is told in a hundred of them."""
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def of_body(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """pydantic's errors about a body. The values that were sent are not repeated: they may be large or secret."""
+    return [{"pointer": pointer(error["loc"]), "detail": _say(error)} for error in errors[:MOST_ERRORS]]
+
+
+def of_parameters(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """FastAPI's errors about the query: their locations begin with ``query``."""
+    return [{"pointer": str(error["loc"][-1]), "detail": _say(error)} for error in errors[:MOST_ERRORS]]
+
+
+def _say(error: Mapping[str, Any]) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "not known here"
+        case "missing":
+            return "missing"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ")

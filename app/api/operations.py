@@ -1,0 +1,52 @@
+"""What operators and proxies ask: is it alive, is it ready, what is it."""
+
+import json
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import ServiceError, Unavailable
+from .documents import HEALTH, INFO, JSON, responses
+from .queries import NoQuery
+from .services import Services, services
+
+router = APIRouter(tags=["operations"], redirect_slashes=False)
+
+
+@router.get("/healthz", operation_id="health", responses=responses(HEALTH))
+async def health(_query: Annotated[NoQuery, Query()]) -> Response:
+    """The process answers. Needs no key."""
+    return _json({"status": "ok"})
+
+
+@router.get("/readyz", operation_id="ready", responses=responses(HEALTH, 503))
+async def ready(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
+    """The service takes turns: its store works and it is not shutting down. Needs no key."""
+    reasons = await _reasons(services(request))
+    if reasons:
+        raise Unavailable("The service does not take turns now.", headers={"Retry-After": "2"}, reasons=reasons)
+    return _json({"status": "ok"})
+
+
+@router.get("/info", operation_id="info", responses=responses(INFO))
+async def info(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
+    """What runs here."""
+    its = services(request)
+    durability = its.settings.durability
+    return _json({"version": version("pygents"), "node": its.node, "engine": its.engine, "durability": durability})
+
+
+async def _reasons(its: Services) -> list[str]:
+    reasons = ["draining"] if its.dispatcher.draining else []
+    try:
+        await its.store.check()
+    except ServiceError as error:
+        reasons.append(error.detail)
+    return reasons
+
+
+def _json(value: object) -> Response:
+    return Response(json.dumps(value, separators=(",", ":")), media_type=JSON)

@@ -1,0 +1,50 @@
+"""Query parameters, one model for each set. Unknown ones are refused: a misspelt one must not be ignored."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..model import TurnStatus
+from .names import TURN_ID
+
+AgentStatus = Literal["blocked", "stuck", "running", "paused", "unavailable", "idle"]
+"""Of an agent, the first that holds."""
+
+
+def _digits(value: object) -> object:
+    """Python's ``int`` takes ``1_0``, ``+1``, `` 1`` and digits of other scripts; a query does not."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ValueError("must be a whole number of digits 0 to 9")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_digits)]
+
+
+class NoQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PageQuery(NoQuery):
+    limit: Annotated[Count, Field(ge=1, le=1000, description="Items per page.")] = 100
+    after: Annotated[str | None, Field(max_length=256, description="`next` of the page before.")] = None
+
+
+class AgentsQuery(PageQuery):
+    status: Annotated[AgentStatus | None, Field(description="Only agents of this status.")] = None
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Only names that begin so.")] = ""
+    after: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="`next` of the page before.")
+    ] = None
+
+
+class TurnsQuery(PageQuery):
+    status: Annotated[TurnStatus | None, Field(description="Only turns of this status.")] = None
+    after: Annotated[str | None, Field(pattern=f"^{TURN_ID.pattern}$", description="`next` of the page before.")] = None
+
+
+class TurnQuery(NoQuery):
+    wait: Annotated[
+        Count, Field(ge=0, le=60, description="Seconds to wait for the turn's end; answers as soon as it has ended.")
+    ] = 0

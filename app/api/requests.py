@@ -1,0 +1,99 @@
+"""The bodies of requests: what may be in them, and what is made of them."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ..clock import Clock, from_datetime
+from ..model import NAME_PATTERN, Definition
+from ..runtime import requests
+
+LONGEST_TIMEOUT = 86_400
+LONGEST_DELAY = 366 * 86_400
+"""Seconds."""
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_YEAR_10000 = 253_402_300_800 * 1_000_000
+
+
+def _written_out(value: object) -> object:
+    """pydantic also takes numbers and other spellings, whose meaning would have to be guessed."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be a time as in RFC 3339, for example 2026-11-22T10:48:00Z")
+    return value
+
+
+def _storable(moment: datetime) -> datetime:
+    if not 0 <= from_datetime(moment) < _YEAR_10000:
+        raise ValueError("must lie between the years 1970 and 9999, UTC")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_storable)]
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", max_length=64)]
+Word = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Submit(Body):
+    """A turn for an agent's mailbox."""
+
+    tool: Word = Field(description="Name of a tool that the agent accepts.", examples=["greet"])
+    args: list[Any] = Field(default=[], description="Positional arguments.")
+    kwargs: dict[str, Any] = Field(default={}, description="Keyword arguments.", examples=[{"name": "World"}])
+    timeout: float = Field(60.0, gt=0, le=LONGEST_TIMEOUT, description="Seconds that the tool may take.")
+    metadata: dict[str, Any] = Field(default={}, description="Kept with the turn; not given to the tool.")
+    delay: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="Seconds until the turn joins the mailbox.")
+    not_before: Moment | None = Field(None, description="When the turn joins the mailbox, instead of `delay`.")
+
+    @model_validator(mode="after")
+    def _joins_once(self) -> Self:
+        if self.delay is not None and self.not_before is not None:
+            raise ValueError("give delay or not_before, not both")
+        return self
+
+    def request(self, clock: Clock) -> requests.TurnRequest:
+        return requests.TurnRequest(self.tool, self.args, self.kwargs, self.timeout, self.metadata, self._due(clock))
+
+    def _due(self, clock: Clock) -> int | None:
+        if self.not_before is not None:
+            return from_datetime(self.not_before)
+        return clock() + round(self.delay * 1_000_000) if self.delay else None
+
+
+class Cancel(Body):
+    """Why a turn is cancelled."""
+
+    reason: str | None = Field(None, max_length=1000, description="For people; it is in the turn's last event.")
+
+
+class Memory(Body):
+    """The working memory of an agent."""
+
+    limit: int = Field(ge=1, le=100_000, description="Items that the memory keeps.")
+
+
+class CreateAgent(Body):
+    """An agent made of tools that are registered here."""
+
+    name: Name = Field(examples=["greeter"])
+    tools: list[Word] = Field(max_length=1000, description="Names of registered tools.", examples=[["greet"]])
+    description: str = Field("", max_length=10_000)
+    hooks: dict[str, list[Word]] = Field(default={}, description="Names of registered hooks, by type.")
+    labels: dict[Word, Annotated[str, Field(max_length=1000)]] = Field(default={}, max_length=100)
+    memory: Memory | None = None
+
+    def definition(self) -> Definition:
+        return Definition(
+            name=self.name,
+            description=self.description,
+            tools=tuple(dict.fromkeys(self.tools)),
+            hooks={type_: tuple(names) for type_, names in self.hooks.items()},
+            labels=self.labels,
+            memory_limit=self.memory.limit if self.memory else None,
+        )

@@ -1,0 +1,200 @@
+"""What clients get, as models: for the OpenAPI description only. The answers themselves are joined bytes
+(``representations``); a test holds the two together."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..model import TurnStatus
+from .queries import AgentStatus
+from .representations import WaitingFor
+
+StopReason = Literal["completed", "timeout", "error", "cancelled"]
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class TurnError(Shown):
+    """Why a turn failed."""
+
+    type: str = Field(description="The exception's class name, or in lower case one of the service's own causes.")
+    message: str
+
+
+class TurnParent(Shown):
+    """The turn that sent this one."""
+
+    agent: str
+    id: str
+
+
+class TurnLinks(Shown):
+    self: str
+    agent: str
+    stream: str
+    cancel: str
+
+
+class Turn(Shown):
+    """One unit of work of an agent."""
+
+    id: str = Field(description="UUIDv7.")
+    agent: str
+    tool: str
+    args: list[Any] | None = Field(description="Null in lists if larger than 64 KiB.")
+    kwargs: dict[str, Any] | None = Field(description="Null in lists if larger than 64 KiB.")
+    timeout: float = Field(description="Seconds.")
+    metadata: dict[str, Any] | None = Field(description="Null in lists if larger than 64 KiB.")
+    status: TurnStatus
+    stop_reason: StopReason | None = Field(description="How it ended; null until then.")
+    position: int | None = Field(description="Place in the mailbox, 1 = next; null unless queued.")
+    waiting_for: WaitingFor | None
+    attempt: int = Field(description="0 until it begins.")
+    retry: None
+    retry_of: None
+    created_at: datetime
+    not_before: datetime | None
+    start_time: datetime | None
+    end_time: datetime | None
+    output: Any = Field(description="Of a generator the list of its values, up to 1,000 and 256 KiB.")
+    values: int = Field(description="How many values it has given.")
+    error: TurnError | None
+    parent: TurnParent | None
+    root: str = Field(description="Id of the first turn of the chain of sends.")
+    hops: int = Field(description="Sends since the root.")
+    truncated: list[str] = Field(description="Members that are null here because they are large.")
+    links: TurnLinks
+
+
+class LastError(Shown):
+    """The last failure of one of the agent's turns."""
+
+    turn_id: str
+    time: datetime
+    error: TurnError
+
+
+class AgentLinks(Shown):
+    self: str
+    turns: str
+    stream: str
+    events: str
+
+
+class Agent(Shown):
+    """A long-lived, named agent."""
+
+    name: str
+    description: str
+    tools: list[str]
+    missing_tools: list[str] = Field(description="Those of its tools that are not registered here.")
+    hooks: dict[str, list[str]]
+    labels: dict[str, str]
+    source: Literal["code", "api"]
+    status: AgentStatus
+    paused: bool
+    current_turn: str | None
+    queued: int
+    scheduled: int
+    oldest_queued_at: datetime | None
+    last_error: LastError | None
+    earliest: int = Field(description="Sequence number of the oldest retained event.")
+    latest: int = Field(description="Sequence number of the last event.")
+    node: str | None = Field(description="The node that owns the agent now.")
+    created_at: datetime
+    updated_at: datetime
+    links: AgentLinks
+
+
+class ToolLinks(Shown):
+    self: str
+
+
+class Tool(Shown):
+    """A function that agents can run."""
+
+    name: str
+    description: str | None
+    input_schema: dict[str, Any] = Field(description="JSON schema of the arguments.")
+    streaming: bool = Field(description="Whether it gives several values.")
+    lock: bool = Field(description="Whether it runs once at a time.")
+    links: ToolLinks
+
+
+class Page(Shown):
+    """A page of a list. `next` is the `after` of the next page; null at the end."""
+
+    next: str | None
+
+
+class AgentPage(Page):
+    items: list[Agent]
+
+
+class TurnPage(Page):
+    items: list[Turn]
+
+
+class ToolPage(Page):
+    items: list[Tool]
+
+
+class Info(Shown):
+    version: str
+    node: str
+    engine: str
+    durability: Literal["full", "normal"]
+
+
+class Health(Shown):
+    status: Literal["ok"]
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). Some have further members."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="Stable: `urn:pygents:problem:…`.")
+    title: str
+    status: int
+    detail: str
+
+
+class Mistake(Shown):
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the name of a query parameter.")
+    detail: str
+
+
+class InvalidRequest(Problem):
+    """The request was understood and is not valid."""
+
+    errors: list[Mistake] = []
+
+
+class TurnEnded(Problem):
+    """The turn had ended before it could be cancelled."""
+
+    turn: Turn
+
+
+class Event(Shown):
+    """An immutable fact of an agent's log. `openapi/events.md` has the `data` of each type."""
+
+    seq: int
+    type: str
+    agent: str
+    turn_id: str | None
+    attempt: int | None
+    time: datetime
+    data: dict[str, Any]
+
+
+class EventPage(Shown):
+    """A page of the log. `next` is the `after` of the next page; null at the end."""
+
+    items: list[Event]
+    next: int | None

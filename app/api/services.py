@@ -1,0 +1,70 @@
+"""What the routes work with. ``main`` constructs it; the routes find it in ``app.state``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
+
+from starlette.requests import Request
+
+from pygents_core.tool import Tool
+
+from ..commands import AgentReply, Cancelled, Enqueued
+from ..model import Definition
+from ..ports import Store
+from ..runtime.requests import TurnRequest
+from ..settings import Settings
+from ..streaming.hub import Hub
+
+Trouble = Literal["blocked", "stuck"]
+"""``blocked``: code of the agent's turn blocks its event loop. ``stuck``: it does not stop although it was told to."""
+
+
+class Submission(Protocol):
+    """The one way into a mailbox, and out of it again."""
+
+    async def submit(
+        self,
+        agent: str,
+        requests: Sequence[TurnRequest],
+        *,
+        caller: str = "",
+        key: str | None = None,
+        digest: bytes = b"",
+    ) -> Enqueued: ...
+
+    async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled: ...
+
+    async def create(self, definition: Definition) -> AgentReply: ...
+
+
+class Catalogue(Protocol):
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools that are registered in this process, by name."""
+        ...
+
+
+class Dispatcher(Protocol):
+    @property
+    def draining(self) -> bool: ...
+
+    def trouble(self, agent: str) -> Trouble | None: ...
+
+    def waits_for_lock(self, turn_id: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``node`` is this process's id; ``engine`` names the database and its version."""
+
+    store: Store
+    hub: Hub
+    submission: Submission
+    catalogue: Catalogue
+    dispatcher: Dispatcher
+    settings: Settings
+    node: str
+    engine: str = ""
+
+
+def services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)

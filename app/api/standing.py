@@ -1,0 +1,71 @@
+"""How agents and turns stand right now: what their rows say, together with what this process knows."""
+
+from typing import NamedTuple
+
+from ..model import Head, ListedAgent, PlacedTurn, TurnStatus
+from . import representations
+from .names import no_agent
+from .queries import AgentStatus
+from .services import Services
+
+
+class Shown(NamedTuple):
+    """An agent with what its row does not say."""
+
+    listed: ListedAgent
+    status: AgentStatus
+    missing_tools: tuple[str, ...]
+
+    def json(self) -> bytes:
+        return representations.agent_json(self.listed, self.status, self.missing_tools)
+
+
+async def agent(services: Services, name: str) -> ListedAgent:
+    """Raises AgentNotFound."""
+    listed = await services.store.get_agent(name)
+    if listed is None:
+        raise no_agent(name)
+    return listed
+
+
+async def show(services: Services, listed: ListedAgent) -> Shown:
+    tools = services.catalogue.tools()
+    missing = tuple(tool for tool in listed.head.definition.tools if tool not in tools)
+    return Shown(listed, await _status(services, listed.head, frozenset(missing)), missing)
+
+
+async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = True, head: Head | None = None) -> bytes:
+    """A turn with what it waits for. Only the turn at the head of a mailbox needs a look at its agent."""
+    paused = False
+    if placed.turn.status is TurnStatus.QUEUED and placed.place == 1:
+        head = head or await _head(services, placed.turn.spec.agent)
+        paused = head is not None and head.paused
+    waits = representations.waiting_for(
+        placed,
+        paused=paused,
+        has_lock=not services.dispatcher.waits_for_lock(placed.turn.id),
+        has_tool=placed.turn.spec.tool in services.catalogue.tools(),
+    )
+    return representations.turn_json(placed, waits, whole=whole)
+
+
+async def _status(services: Services, head: Head, missing: frozenset[str]) -> AgentStatus:
+    trouble = services.dispatcher.trouble(head.name)
+    if trouble is not None:
+        return trouble
+    if head.current is not None:
+        return "running"
+    if head.paused:
+        return "paused"
+    return "unavailable" if missing and head.queued and await _waits_for_tool(services, head.name, missing) else "idle"
+
+
+async def _waits_for_tool(services: Services, name: str, missing: frozenset[str]) -> bool:
+    """Whether the turn at the head of the mailbox needs one of the tools that are not registered here."""
+    page = await services.store.list_turns(name, status=TurnStatus.QUEUED)
+    return any(placed.place == 1 and placed.turn.spec.tool in missing for placed in page.items)
+
+
+async def _head(services: Services, name: str) -> Head | None:
+    listed = await services.store.get_agent(name)
+    return listed.head if listed is not None else None

@@ -1,0 +1,81 @@
+"""Turns: list, look at (and wait for), cancel. Submitting one is in ``submit``."""
+
+import asyncio
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import TurnEnded
+from ..model import PlacedTurn
+from . import bodies, standing
+from .documents import CANCEL, JSON, TURN, TURNS, responses
+from .guard import CALLER
+from .names import agent_name, no_turn, turn_id
+from .queries import NoQuery, TurnQuery, TurnsQuery
+from .representations import page_json
+from .requests import Cancel
+from .services import Services, services
+
+router = APIRouter(tags=["turns"], redirect_slashes=False)
+
+
+@router.get("/agents/{name}/turns", operation_id="listTurns", responses=responses(TURNS, 404, 422))
+async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Query()]) -> Response:
+    """List the turns of an agent in the order in which they were accepted."""
+    its = services(request)
+    listed = await standing.agent(its, agent_name(name))
+    page = await its.store.list_turns(name, status=query.status, after=query.after, limit=query.limit)
+    items = [await standing.turn_json(its, placed, whole=False, head=listed.head) for placed in page.items]
+    return Response(page_json(items, page.next), media_type=JSON)
+
+
+@router.get("/agents/{name}/turns/{id}", operation_id="getTurn", responses=responses(TURN, 404, 422))
+async def get_turn(request: Request, name: str, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
+    """One turn. With `wait`, the answer comes when the turn has ended or the time is over, whichever is first."""
+    return await _turn(services(request), turn_id(id), agent_name(name), query.wait)
+
+
+@router.get("/turns/{id}", operation_id="getTurnById", responses=responses(TURN, 404, 422))
+async def get_turn_by_id(request: Request, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
+    """One turn, of whatever agent."""
+    return await _turn(services(request), turn_id(id), None, query.wait)
+
+
+@router.post("/agents/{name}/turns/{id}/cancel", operation_id="cancelTurn", **CANCEL)
+async def cancel_turn(request: Request, name: str, id: str, _query: Annotated[NoQuery, Query()]) -> Response:
+    """Cancel a turn: 200 if it is cancelled, 202 if its running tool was told to stop, 409 if it had ended."""
+    its, agent = services(request), agent_name(name)
+    body = bodies.validate(Cancel, await bodies.read_optional_json(request))
+    by = request.scope[CALLER] or "anonymous"
+    try:
+        reply = await its.submission.cancel(agent, turn_id(id), by=by, reason=body.reason)
+    except TurnEnded as ended:
+        shown = json.loads(await standing.turn_json(its, PlacedTurn(ended.fields["turn"])))
+        raise TurnEnded(ended.detail, turn=shown) from None
+    content = await standing.turn_json(its, PlacedTurn(reply.turn))
+    return Response(content, 202 if reply.asked else 200, media_type=JSON)
+
+
+async def _turn(its: Services, wanted: str, agent: str | None, wait: int) -> Response:
+    placed = await _ended(its, wanted, agent, wait) if wait else await _read(its, wanted, agent)
+    return Response(await standing.turn_json(its, placed), media_type=JSON)
+
+
+async def _ended(its: Services, wanted: str, agent: str | None, wait: int) -> PlacedTurn:
+    """The turn when it has ended or ``wait`` seconds are over. Registers first, then reads: no end falls in between."""
+    with its.hub.ending(wanted) as ending:
+        placed = await _read(its, wanted, agent)
+        if placed.turn.ended:
+            return placed
+        await asyncio.wait([ending], timeout=wait)
+    return await _read(its, wanted, agent)
+
+
+async def _read(its: Services, wanted: str, agent: str | None) -> PlacedTurn:
+    placed = await its.store.get_turn(wanted, agent)
+    if placed is None:
+        raise no_turn(wanted)
+    return placed

@@ -1,0 +1,5 @@
+"""The command ``pygents``."""
+
+from .commands import main
+
+__all__ = ["main"]

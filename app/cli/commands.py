@@ -1,0 +1,71 @@
+"""The verbs of ``pygents``. What a verb needs is imported when it is called: ``--help`` must not wait for a web server.
+
+Whatever stops the service from starting is one line on stderr and exit code 2.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ..errors import StartupError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Long-lived agents as a durable REST/SSE service.",
+)  # fmt: skip
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    try:
+        app()
+    except StartupError as error:
+        print(f"error: {' '.join(error.detail.split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pygents {version('pygents')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Every verb has --help of its own."""
+
+
+@app.command()
+def serve(  # noqa: PLR0917 (typer calls it by name)
+    code: Annotated[str | None, typer.Argument(metavar="[FILE_OR_MODULE]", help="Your tools and agents.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.  [default: 8000]")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:///./pygents.db, or memory://")] = None,
+    drain: Annotated[float | None, typer.Option(help="Seconds for running turns at shutdown.  [default: 30]")] = None,
+    log: Annotated[str | None, typer.Option(help="debug, info, warning or error.  [default: info]")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Serve the demo agents.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a key.")] = False,
+) -> None:
+    """Serve the tools and agents of a file (my_agents.py) or a module (my.agents).
+
+    Further settings come from PYGENTS_... variables, .env and pygents.toml.
+    """
+    from .serve import serve_code  # noqa: PLC0415
+
+    flags = {"host": host, "port": port, "store": store, "drain": drain, "log": log, "insecure": insecure or None}
+    serve_code(code, demo=demo, flags=flags)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI description of the service."""
+    from ..api.install import Application  # noqa: PLC0415
+    from ..api.openapi import text  # noqa: PLC0415
+
+    print(text(Application()), end="")

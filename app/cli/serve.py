@@ -1,0 +1,92 @@
+"""``pygents serve``: settings, port, code, service; in this order, so that nothing is started that cannot be served."""
+
+import errno
+import socket
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from pygents_core.registry import AgentRegistry, ToolRegistry
+
+from .. import settings as settings_module
+from ..errors import StartupError
+from ..settings import Settings
+from .banner import banner
+from .code import load_code, load_demo
+
+BACKLOG = 2048
+
+
+def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any]) -> None:
+    """Serve until a signal. Raises ``StartupError`` for whatever prevents that."""
+    if code is None and not demo:
+        raise StartupError(
+            "Say what to serve: pygents serve my_agents.py (a file or a module), or pygents serve --demo."
+        )
+    settings = settings_module.load(flags)
+    with _listen(settings) as listener:
+        if code is not None:
+            load_code(code)
+        if demo:
+            load_demo()
+        _run(settings, listener, code or "the demo")
+
+
+def _run(settings: Settings, listener: socket.socket, title: str) -> None:
+    from ..main import create_app  # noqa: PLC0415 (a port in use or a wrong setting is told before the slow imports)
+    from ..server import serve  # noqa: PLC0415
+
+    app = create_app(settings)
+    port = int(listener.getsockname()[1])
+    shown = banner(
+        settings, version=version("pygents"), title=title, port=port, agents=AgentRegistry.all(),
+        tools=ToolRegistry.all(),
+    )  # fmt: skip
+
+    def ready() -> None:
+        print(shown, flush=True)
+        if not settings.loopback and settings.admin_key is None:
+            print(
+                f"WARNING: there is no key; everybody who reaches {settings.host} can use this service.",
+                file=sys.stderr,
+            )
+
+    try:
+        serve(app, settings, sockets=[listener], on_ready=ready)
+    except KeyboardInterrupt:
+        sys.exit(128 + 2)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A listening socket: connections wait in it until the service is ready. Raises ``StartupError``."""
+    host = settings.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError):
+        raise StartupError(f"The host {settings.host!r} is not an address of this machine.") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartupError(_why(error, settings)) from None
+    return listener
+
+
+def _why(error: OSError, settings: Settings) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"Port {settings.port} of {settings.host} is in use. Stop what uses it, or choose another with --port."
+            )
+        case errno.EACCES:
+            return f"Port {settings.port} needs more rights than this process has. Choose one above 1023 with --port."
+        case errno.EADDRNOTAVAIL:
+            return f"The host {settings.host!r} is not an address of this machine."
+        case _:
+            return f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}."

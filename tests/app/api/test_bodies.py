@@ -1,0 +1,123 @@
+"""Bodies: whatever arrives is a value or a MalformedBody, and the parser does not lend itself to attacks."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygents_app.api import bodies
+from pygents_app.errors import MalformedBody
+
+REFUSED = {
+    "nan": b'{"a":NaN}',
+    "infinity": b"[Infinity]",
+    "minus infinity": b"[-Infinity]",
+    "beyond a float": b"[1e999]",
+    "beyond a float, written out": b"[" + b"1" * 400 + b".0]",
+    "5,000 digits": b"[" + b"9" * 5000 + b"]",
+    "lone surrogate": rb'["\ud800"]',
+    "lone low surrogate": rb'{"\uDC00":1}',
+    "surrogates the wrong way round": rb'["\ude00\ud83d"]',
+    "not UTF-8": b'["\xff"]',
+    "UTF-16": '{"a":1}'.encode("utf-16"),
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "surrogate in UTF-8": b'["\xed\xa0\x80"]',
+    "empty": b"",
+    "only spaces": b"  \n",
+    "cut off": b'{"a":',
+    "two values": b"{}{}",
+    "trailing comma": b"[1,]",
+    "leading zero": b"[01]",
+    "control character": b'["\x01"]',
+    "single quotes": b"{'a':1}",
+    "65 levels": b"[" * 65 + b"]" * 65,
+    "65 levels of objects": b'{"a":' * 64 + b"[]" + b"}" * 64,
+    "100,000 levels": b"[" * 100_000,
+    "100,000 closed levels": b"[" * 100_000 + b"]" * 100_000,
+    "900 open objects": b'{"a":' * 900,
+}
+ACCEPTED: dict[str, tuple[bytes, Any]] = {
+    "64 levels": (b"[" * 64 + b"]" * 64, None),
+    "brackets in strings": (b'["' + b"[" * 1000 + b'"]', ["[" * 1000]),
+    "brackets after escaped quotes": (rb'["\"[[[[\\", "' + b"[" * 100 + b'"]', ['"[[[[\\', "[" * 100]),
+    "many brackets side by side": (b"[" + b"[]," * 500 + b"[]]", [[]] * 501),
+    "surrogate pair": (rb'["\ud83d\ude00"]', ["😀"]),
+    "NUL": (rb'["\u0000"]', ["\0"]),
+    "duplicate keys": (b'{"a":1,"a":2}', {"a": 2}),
+    "large integer": (b"[18446744073709551616]", [2**64]),
+    "spaces around": (b" {} \n", {}),
+    "scalar": (b"1", 1),
+}
+
+
+@pytest.mark.parametrize("raw", REFUSED.values(), ids=REFUSED.keys())
+def test_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedBody) as caught:
+        bodies.parse(raw)
+    assert caught.value.detail
+
+
+@pytest.mark.parametrize(("raw", "expected"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(raw: bytes, expected: Any) -> None:
+    value = bodies.parse(raw)
+    assert expected is None or value == expected
+
+
+def test_the_position_is_told() -> None:
+    with pytest.raises(MalformedBody) as caught:
+        bodies.parse(b'{\n"a": x}')
+    assert caught.value.fields == {"position": 7}
+    assert "line 2, column 6" in caught.value.detail
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON, st.booleans())
+def test_all_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:
+    assert bodies.parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@given(st.binary())
+def test_any_bytes_are_a_value_or_malformed(raw: bytes) -> None:
+    try:
+        value = bodies.parse(raw)
+    except MalformedBody:
+        return
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+WRAPPINGS = ("[%s]", '{"[":%s}', '["]\\"]",%s]', '[[],{"}":{}},%s]')
+
+
+@given(st.lists(st.sampled_from(WRAPPINGS), min_size=55, max_size=70))
+def test_nesting_is_measured_right(wrappings: list[str]) -> None:
+    text = "0"
+    for wrapping in wrappings:
+        text = wrapping % text
+    if _depth(json.loads(text)) > bodies.MAX_NESTING:
+        with pytest.raises(MalformedBody):
+            bodies.parse(text.encode())
+    else:
+        bodies.parse(text.encode())
+
+
+def test_a_digest_knows_the_json_not_its_spelling() -> None:
+    one, other = bodies.parse(b'{"a": 1, "b": [1.0, "\xc3\xa9"]}'), bodies.parse(rb'{"b":[1.0,"\u00e9"],"a":1}')
+    assert bodies.digest(one) == bodies.digest(other)
+    assert bodies.digest(one) != bodies.digest(bodies.parse(b'{"a": 1, "b": [1.0, "e"]}'))
+
+
+def _depth(value: Any) -> int:
+    match value:
+        case dict():
+            return 1 + max(map(_depth, value.values()), default=0)
+        case list():
+            return 1 + max(map(_depth, value), default=0)
+        case _:
+            return 0

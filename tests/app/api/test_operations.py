@@ -1,0 +1,71 @@
+"""Probes, facts, tools, pages."""
+
+import re
+from typing import Any
+
+import pytest
+
+from pygents_app.errors import Unavailable
+from tests.app.api.serving import NODE, Served
+from tests.app.api.test_guard import problem
+
+
+class TestReady:
+    def test_well(self, service: Served) -> None:
+        assert service.get("/readyz") == {"status": "ok"}
+
+    def test_draining(self, service: Served) -> None:
+        service.dispatcher.draining = True
+        try:
+            answer = service.call("GET", "/readyz")
+            assert service.get("/healthz") == {"status": "ok"}
+        finally:
+            service.dispatcher.draining = False
+        assert answer.status_code == 503
+        assert problem(answer, "unavailable")["reasons"] == ["draining"]
+
+    def test_a_store_that_fails(self, service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def fail() -> None:
+            raise Unavailable("no disk")
+
+        monkeypatch.setattr(service.store, "check", fail)
+        assert problem(service.call("GET", "/readyz"), "unavailable")["reasons"] == ["no disk"]
+        assert service.get("/healthz") == {"status": "ok"}
+
+
+def test_info(service: Served) -> None:
+    shown = service.get("/info")
+    assert shown == {"version": shown["version"], "node": NODE, "engine": "memory", "durability": "full"}
+
+
+class TestTools:
+    def test_listed(self, service: Served) -> None:
+        page: dict[str, Any] = service.get("/tools")
+        (shown,) = page["items"]
+        assert page["next"] is None
+        assert shown["description"] == "Say it again."
+        assert (shown["streaming"], shown["lock"]) == (False, False)
+        assert shown["input_schema"]["properties"]["text"]["type"] == "string"
+        assert service.get(shown["links"]["self"]) == shown
+
+    def test_paged(self, service: Served) -> None:
+        assert service.get("/tools?after=zzz") == {"items": [], "next": None}
+
+    @pytest.mark.parametrize("name", ["nothing", "os.system", "__init__", "%00", "%2e%2e"])
+    def test_unknown(self, service: Served, name: str) -> None:
+        assert service.call("GET", f"/tools/{name}").status_code == 404
+
+
+class TestDocs:
+    def test_the_page_loads_nothing_from_elsewhere(self, service: Served) -> None:
+        for path in ("/docs", "/docs.js", "/docs.css"):
+            answer = service.call("GET", path)
+            assert answer.status_code == 200
+            assert "default-src 'self'" in answer.headers["content-security-policy"]
+            assert "://" not in answer.text
+
+    def test_it_needs_nothing_inline(self, service: Served) -> None:
+        page = service.call("GET", "/docs").text
+        assert not re.search(r"<style|\son\w+=|style=|<script(?![^>]*\ssrc=)", page)
+        for path in re.findall(r'(?:src|href)="([^"]+)"', page):
+            assert service.call("GET", "/" + path).status_code == 200

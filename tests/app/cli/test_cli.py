@@ -1,0 +1,216 @@
+"""The command as a process: what it says and how it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.helpers import eventually_sync
+
+PYGENTS = Path(sys.executable).with_name("pygents")
+AGENTS = '''
+from pygents_core import Agent, tool
+
+@tool
+async def greet(name: str, times: int = 1) -> str:
+    """Greet somebody."""
+    return f"Hello, {name}!"
+
+greeter = Agent("greeter", "Greets.", [greet])
+'''
+# What the tests' own process was started with must not decide.
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PYGENTS_")}
+
+
+def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [str(PYGENTS), *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=ENVIRON | environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def refusal(folder: Path, *arguments: str, **environ: str) -> str:
+    """The one line on stderr of a start that is refused."""
+    ended = run(folder, "serve", *arguments, **environ)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "Traceback" not in line
+    return line
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **environ: str) -> Iterator[tuple[str, str, "subprocess.Popen[str]"]]:
+    """A server that is ready: its banner, its address, the process."""
+    with (
+        (folder / "stdout").open("w+") as out,
+        (folder / "stderr").open("w+") as err,
+        subprocess.Popen(
+            [str(PYGENTS), "serve", "--port", "0", *arguments],
+            cwd=folder, env=ENVIRON | environ, stdout=out, stderr=err, text=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            banner = eventually_sync(lambda: _ready(folder, process), timeout=30)
+            url = next(line.split()[1] for line in banner.splitlines() if line.startswith("  API"))
+            yield banner, url, process
+        finally:
+            process.kill()
+
+
+def _ready(folder: Path, process: "subprocess.Popen[str]") -> str:
+    assert process.poll() is None, (folder / "stderr").read_text()
+    said = (folder / "stdout").read_text()
+    return said if "Ctrl-C" in said else ""
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    (tmp_path / "my_agents.py").write_text(AGENTS)
+    return tmp_path
+
+
+class TestServe:
+    def test_it_says_where_it_is_and_the_line_to_try_works(self, code: Path) -> None:
+        with serving(code, "my_agents.py") as (banner, url, process):
+            for said in ("my_agents.py", f"{url}/docs", "./pygents.db", "greeter (greet)"):
+                assert said in banner
+            line = next(line for line in banner.splitlines() if "curl" in line)
+            answer = json.loads(subprocess.run(line, shell=True, capture_output=True, check=True).stdout)  # noqa: S602
+            assert (answer["tool"], answer["kwargs"]) == ("greet", {"name": "World"})
+            turn = httpx.get(f"{url}/turns/{answer['id']}?wait=30", timeout=40, trust_env=False).json()
+            assert turn["output"] == "Hello, World!"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+        assert "Traceback" not in (code / "stderr").read_text()
+
+    def test_ctrl_c_ends_it_quietly(self, code: Path) -> None:
+        with serving(code, "my_agents.py", "--store", "memory://") as (_, _, process):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) in (0, 128 + signal.SIGINT)
+        assert "Traceback" not in (code / "stderr").read_text()
+
+    def test_a_module_by_its_dotted_name(self, code: Path) -> None:
+        (code / "their").mkdir()
+        (code / "their" / "agents.py").write_text(AGENTS)
+        with serving(code, "their.agents", "--store", "memory://") as (banner, _, _):
+            assert "greeter (greet)" in banner
+
+    def test_a_users_package_named_app(self, code: Path) -> None:
+        (code / "app").mkdir()
+        (code / "app" / "__init__.py").write_text("WORD = 'own'")
+        (code / "my_agents.py").write_text("from app import WORD\nassert WORD == 'own'\n" + AGENTS)
+        with serving(code, "my_agents.py", "--store", "memory://") as (banner, _, _):
+            assert "greeter" in banner
+
+    def test_beyond_loopback_it_warns_or_asks_for_the_key(self, code: Path) -> None:
+        with serving(code, "my_agents.py", "--host", "0.0.0.0", "--insecure", "--store", "memory://"):  # noqa: S104
+            assert "WARNING: there is no key" in (code / "stderr").read_text()
+        key = {"PYGENTS_ADMIN_KEY": "0123456789abcdef"}
+        with serving(code, "my_agents.py", "--host", "0.0.0.0", "--store", "memory://", **key) as (banner, url, _):  # noqa: S104
+            assert "Bearer $PYGENTS_ADMIN_KEY" in banner
+            assert key["PYGENTS_ADMIN_KEY"] not in banner
+            assert httpx.get(f"{url}/agents", trust_env=False).status_code == 401
+
+
+class TestRefused:
+    def test_nothing_to_serve(self, tmp_path: Path) -> None:
+        assert "pygents serve my_agents.py" in refusal(tmp_path)
+
+    @pytest.mark.parametrize("given", ["nothing.py", "nothing", "no.such.module", "what/is/this", "a b"])
+    def test_no_such_code(self, tmp_path: Path, given: str) -> None:
+        assert given in refusal(tmp_path, given)
+
+    @pytest.mark.parametrize(
+        ("source", "told"),
+        [
+            ("x = 1\n1 / 0\n", "ZeroDivisionError: division by zero"),
+            ("x = 1\nraise SystemExit(3)\n", "SystemExit: 3"),
+            ("x = 1\nimport not_installed_anywhere\n", "ModuleNotFoundError"),
+            ("x = 1\ndef broken(:\n", "SyntaxError"),
+            ("x = 1\nraise ValueError('two\\nlines')\n", "ValueError: two lines"),
+        ],
+    )
+    def test_code_that_does_not_import(self, tmp_path: Path, source: str, told: str) -> None:
+        (tmp_path / "broken.py").write_text(source)
+        line = refusal(tmp_path, "broken.py")
+        assert told in line
+        assert "broken.py:2" in line
+
+    def test_code_without_tools_and_agents(self, tmp_path: Path) -> None:
+        (tmp_path / "empty.py").write_text("x = 1\n")
+        assert "no tools and no agents" in refusal(tmp_path, "empty.py")
+
+    def test_a_file_that_has_the_name_of_a_module_of_python(self, tmp_path: Path) -> None:
+        (tmp_path / "queue.py").write_text(AGENTS)
+        assert "Rename it" in refusal(tmp_path, "queue.py")
+
+    def test_a_name_that_cannot_be_an_address(self, code: Path) -> None:
+        (code / "my_agents.py").write_text(AGENTS.replace('"greeter"', '"the greeter"'))
+        assert "'the greeter'" in refusal(code, "my_agents.py", "--store", "memory://")
+
+    def test_a_port_in_use_before_the_code_is_imported(self, code: Path) -> None:
+        (code / "my_agents.py").write_text("raise SystemExit('imported')")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            line = refusal(code, "my_agents.py", "--port", str(port))
+        assert f"Port {port}" in line
+        assert "--port" in line
+
+    @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
+    def test_an_address_of_another_machine(self, code: Path, host: str) -> None:
+        assert host in refusal(code, "my_agents.py", "--host", host, "--insecure")
+
+    def test_a_second_server_on_the_file(self, code: Path) -> None:
+        with serving(code, "my_agents.py"):
+            assert "another" in refusal(code, "my_agents.py", "--port", "0")
+
+    @pytest.mark.parametrize("store", ["sqlite:////proc/pygents.db", "sqlite:///./missing/x.db", "mysql://x", "x.db"])
+    def test_a_store_that_cannot_be_used(self, code: Path, store: str) -> None:
+        refusal(code, "my_agents.py", "--port", "0", "--store", store)
+
+    def test_a_setting_that_is_none(self, code: Path) -> None:
+        assert "PYGENTS_PROT" in refusal(code, "my_agents.py", PYGENTS_PROT="1")
+
+    def test_beyond_loopback_without_a_key(self, code: Path) -> None:
+        assert "PYGENTS_ADMIN_KEY" in refusal(code, "my_agents.py", "--host", "0.0.0.0")  # noqa: S104
+
+
+class TestOthers:
+    def test_help_is_quick_because_it_loads_no_server(self, tmp_path: Path) -> None:
+        script = "import sys; from pygents_app.cli import main; sys.argv = ['pygents', '--help']\ntry: main()\n"
+        script += "finally: print(sorted({'fastapi', 'uvicorn', 'sqlite3', 'pydantic', 'httpx'} & set(sys.modules)))"
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout
+        assert "serve" in said
+        assert said.rstrip().endswith("[]")
+
+    def test_version(self, tmp_path: Path) -> None:
+        assert run(tmp_path, "--version").stdout.startswith("pygents 0.")
+
+    def test_openapi_is_printed(self, tmp_path: Path) -> None:
+        committed = Path(__file__).parents[3] / "openapi" / "openapi.json"
+        assert run(tmp_path, "openapi").stdout == committed.read_text()
+
+    @pytest.mark.parametrize("arguments", [["serv"], ["serve", "--prot", "1"], ["serve", "--port", "x"]])
+    def test_misspelt_verbs_and_options(self, tmp_path: Path, arguments: list[str]) -> None:
+        ended = run(tmp_path, *arguments)
+        assert ended.returncode == 2
+        assert "Traceback" not in ended.stderr
+
+
+def test_the_banner_waits_for_the_service(code: Path) -> None:
+    """Whoever reads the banner can connect: there is nothing to wait for after it."""
+    with serving(code, "my_agents.py", "--store", "memory://") as (_, url, _):
+        started = time.monotonic()
+        assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+        assert time.monotonic() - started < 5
