@@ -1,0 +1,1 @@
+"""The stores: durable truth behind the port ``ports.Store``. ``opening.open_store`` makes one from a URL."""

@@ -1,0 +1,95 @@
+"""What a local engine implements: plain synchronous rows. Everything above (rules, batches, threads) is shared.
+
+An engine has one writer, the committer's thread, which uses ``rows``; reads come from any event loop and see only what
+is committed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
+
+T = TypeVar("T")
+
+
+class Rows(Protocol):
+    """Reads and writes of one transaction at a time. What was written is seen by the reads that follow in it."""
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> None:
+        """Durable when it returns. If it raises, the transaction is to be rolled back."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo the transaction and forget everything cached. Never raises, not even without a transaction."""
+        ...
+
+    def head(self, name: str) -> Head | None: ...
+
+    def turn(self, turn_id: str) -> Turn | None: ...
+
+    def next_turn(self, head: Head) -> Turn | None:
+        """The first queued turn beyond ``head.begun``."""
+        ...
+
+    def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
+        """Scheduled turns with ``not_before <= now``, ordered by ``not_before``, then by acceptance."""
+        ...
+
+    def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None: ...
+
+    def put_head(self, head: Head) -> None: ...
+
+    def add_turns(self, turns: Sequence[Turn]) -> None: ...
+
+    def change_turns(self, turns: Sequence[Turn]) -> None: ...
+
+    def add_events(self, events: Sequence[Event]) -> None: ...
+
+    def add_record(self, record: KeyRecord, now: int) -> None: ...
+
+    def put_memory(self, agent: str, memory: bytes) -> None: ...
+
+
+class Snapshot(Protocol):
+    """Committed state, read synchronously: the reads of ``ports.Reads``, without their loop."""
+
+    def get_agent(self, name: str) -> ListedAgent | None: ...
+
+    def list_agents(self, prefix: str, after: str | None, limit: int) -> Page: ...
+
+    def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None: ...
+
+    def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page: ...
+
+    def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]: ...
+
+    def read_memory(self, agent: str) -> bytes | None: ...
+
+    def owned_agents(self) -> list[str]: ...
+
+    def ready_agents(self, limit: int) -> list[str]: ...
+
+    def next_due(self) -> tuple[int, list[str]] | None: ...
+
+
+class Engine(Protocol):
+    @property
+    def rows(self) -> Rows:
+        """For the one writing thread only."""
+        ...
+
+    def explain(self, error: Exception) -> Exception:
+        """What to answer when a transaction failed with ``error``. Does not return if the process must end."""
+        ...
+
+    def check(self) -> None:
+        """Commit something tiny, on the writing thread. Raises what a command would meet now."""
+        ...
+
+    async def read(self, query: Callable[[Snapshot], T]) -> T:
+        """Answer ``query`` without blocking the calling loop for longer than a look into memory takes."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,92 @@
+"""The store of one process: any local engine behind the port ``ports.Store``."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..clock import Clock
+from ..commands import Command
+from ..errors import ServiceError, Unavailable
+from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
+from ..ports import Listener
+from .committer import Committer
+from .engine import Engine
+from .script import Answer, apply_batch
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 5.0
+"""How long a check may take. A disk that hangs is not available, though nothing has failed yet."""
+
+
+class LocalStore:
+    """Implements ``ports.Store``: commands go through the committer, reads straight to the engine."""
+
+    def __init__(self, *, engine: Engine, clock: Clock) -> None:
+        self._engine, self._clock = engine, clock
+        self._committer = Committer(apply=self._apply)
+        self._closed = False
+
+    # The overloads of the port say which reply belongs to which command; ``Any`` here keeps this class within them.
+    def execute(self, command: Command) -> "asyncio.Future[Any]":
+        return self._committer.execute(command)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        return self._committer.listen(listener)
+
+    async def check(self) -> None:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._committer.call(self._engine.check)
+                await self._engine.read(lambda snapshot: snapshot.ready_agents(1))
+        except ServiceError:
+            raise
+        except Exception as error:
+            log.warning("the check of the store failed: %r", error)
+            raise Unavailable("The store cannot be read or written now. Try again later.") from error
+
+    async def close(self) -> None:
+        await self._committer.close()
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
+
+    # --- reads -------------------------------------------------------------------------------------------------------
+
+    async def get_agent(self, name: str) -> ListedAgent | None:
+        return await self._engine.read(lambda snapshot: snapshot.get_agent(name))
+
+    async def list_agents(self, *, prefix: str = "", after: str | None = None, limit: int = 100) -> Page:
+        return await self._engine.read(lambda snapshot: snapshot.list_agents(prefix, after, limit))
+
+    async def get_turn(self, turn_id: str, agent: str | None = None) -> PlacedTurn | None:
+        return await self._engine.read(lambda snapshot: snapshot.get_turn(turn_id, agent))
+
+    async def list_turns(
+        self,
+        agent: str | None = None,
+        *,
+        status: TurnStatus | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        return await self._engine.read(lambda snapshot: snapshot.list_turns(agent, status, after, limit))
+
+    async def read_events(self, agent: str, after: int, limit: int, up_to: int | None = None) -> list[Event]:
+        return await self._engine.read(lambda snapshot: snapshot.read_events(agent, after, limit, up_to))
+
+    async def read_memory(self, agent: str) -> bytes | None:
+        return await self._engine.read(lambda snapshot: snapshot.read_memory(agent))
+
+    async def owned_agents(self) -> list[str]:
+        return await self._engine.read(lambda snapshot: snapshot.owned_agents())
+
+    async def ready_agents(self, limit: int) -> list[str]:
+        return await self._engine.read(lambda snapshot: snapshot.ready_agents(limit))
+
+    async def next_due(self) -> tuple[int, list[str]] | None:
+        return await self._engine.read(lambda snapshot: snapshot.next_due())
+
+    def _apply(self, commands: Sequence[Command]) -> list[Answer]:
+        return apply_batch(self._engine, commands, self._clock())

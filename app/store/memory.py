@@ -1,0 +1,223 @@
+"""The engine in dictionaries: nothing outlives the process. The reference against which every other store is tested."""
+
+import threading
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
+from .engine import Snapshot, T
+
+
+@dataclass(slots=True)
+class _Agent:
+    """All that is kept of one agent. ``mailbox`` maps positions to turns; ``numbers`` are its turns by acceptance."""
+
+    head: Head
+    events: list[Event] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    mailbox: dict[int, str] = field(default_factory=dict)
+    scheduled: dict[str, None] = field(default_factory=dict)
+    records: dict[tuple[str, str], KeyRecord] = field(default_factory=dict)
+    memory: bytes | None = None
+
+
+class Tables:
+    """The stored state, and how both sides look into it."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, _Agent] = {}
+        self.names: list[str] = []
+        self.turns: dict[str, Turn] = {}
+        self.order: list[str] = []
+        self.numbers: dict[str, int] = {}
+
+    def queued(self, agent: _Agent) -> Iterable[Turn]:
+        """Turns that wait in the mailbox, in its order."""
+        for position in range(agent.head.begun + 1, agent.head.joined + 1):
+            turn = self.turns[agent.mailbox[position]]
+            if turn.status is TurnStatus.QUEUED:
+                yield turn
+
+    def placed(self, turn: Turn) -> PlacedTurn:
+        if turn.status is not TurnStatus.QUEUED or turn.position is None:
+            return PlacedTurn(turn)
+        position = turn.position
+        before = (other.position or 0 for other in self.queued(self.agents[turn.spec.agent]))
+        return PlacedTurn(turn, sum(other <= position for other in before))
+
+
+class MemoryRows:
+    """The writer's side. A lock is held from begin to the end, so that reads see whole batches."""
+
+    def __init__(self, tables: Tables, lock: threading.Lock) -> None:
+        self._tables, self._lock = tables, lock
+
+    def begin(self) -> None:
+        self._lock.acquire()
+
+    def commit(self) -> None:
+        self._lock.release()
+
+    def rollback(self) -> None:
+        """Nothing to undo: a write here cannot fail halfway."""
+        if self._lock.locked():
+            self._lock.release()
+
+    def head(self, name: str) -> Head | None:
+        agent = self._tables.agents.get(name)
+        return agent.head if agent is not None else None
+
+    def turn(self, turn_id: str) -> Turn | None:
+        return self._tables.turns.get(turn_id)
+
+    def next_turn(self, head: Head) -> Turn | None:
+        return next(iter(self._tables.queued(self._tables.agents[head.name])), None)
+
+    def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
+        turns = (self._tables.turns[turn_id] for turn_id in self._tables.agents[agent].scheduled)
+        due = [(turn.spec.not_before or 0, self._tables.numbers[turn.id], turn) for turn in turns]
+        return tuple(turn for not_before, _, turn in sorted(due, key=lambda one: one[:2]) if not_before <= now)
+
+    def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
+        found = self._tables.agents.get(agent)
+        record = found.records.get((caller, key)) if found is not None else None
+        if record is None:
+            return None
+        return record, tuple(self._tables.placed(self._tables.turns[turn_id]) for turn_id in record.turn_ids)
+
+    def put_head(self, head: Head) -> None:
+        agent = self._tables.agents.get(head.name)
+        if agent is None:
+            self._tables.agents[head.name] = _Agent(head)
+            insort(self._tables.names, head.name)
+        else:
+            agent.head = head
+
+    def add_turns(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            number = len(self._tables.order) + 1
+            self._tables.order.append(turn.id)
+            self._tables.numbers[turn.id] = number
+            self._tables.agents[turn.spec.agent].numbers.append(number)
+        self.change_turns(turns)
+
+    def change_turns(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            agent = self._tables.agents[turn.spec.agent]
+            self._tables.turns[turn.id] = turn
+            if turn.position is not None:
+                agent.mailbox[turn.position] = turn.id
+            if turn.status is TurnStatus.SCHEDULED:
+                agent.scheduled[turn.id] = None
+            else:
+                agent.scheduled.pop(turn.id, None)
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._tables.agents[event.agent].events.append(event)
+
+    def add_record(self, record: KeyRecord, now: int) -> None:
+        self._tables.agents[record.agent].records[record.caller, record.key] = record
+
+    def put_memory(self, agent: str, memory: bytes) -> None:
+        self._tables.agents[agent].memory = memory
+
+
+class MemorySnapshot:
+    """The readers' side; called with the lock held."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def get_agent(self, name: str) -> ListedAgent | None:
+        agent = self._tables.agents.get(name)
+        return self._listed(agent) if agent is not None else None
+
+    def list_agents(self, prefix: str, after: str | None, limit: int) -> Page:
+        names = self._tables.names
+        start = bisect_right(names, after) if after is not None else 0
+        found = [name for name in names[start:] if name.startswith(prefix)][: limit + 1]
+        items = tuple(self._listed(self._tables.agents[name]) for name in found[:limit])
+        return Page(items, found[limit - 1] if len(found) > limit else None)
+
+    def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None:
+        turn = self._tables.turns.get(turn_id)
+        if turn is None or agent not in (None, turn.spec.agent):
+            return None
+        return self._tables.placed(turn)
+
+    def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page:
+        if after is not None and after not in self._tables.numbers:
+            return Page((), None)
+        start = self._tables.numbers[after] if after is not None else 0
+        found: list[PlacedTurn] = []
+        for number in self._numbers(agent, start):
+            turn = self._tables.turns[self._tables.order[number - 1]]
+            if status in (None, turn.status):
+                found.append(self._tables.placed(turn))
+            if len(found) > limit:
+                return Page(tuple(found[:limit]), found[limit - 1].turn.id)
+        return Page(tuple(found), None)
+
+    def _numbers(self, agent: str | None, start: int) -> Sequence[int]:
+        if agent is None:
+            return range(start + 1, len(self._tables.order) + 1)
+        known = self._tables.agents.get(agent)
+        return known.numbers[bisect_right(known.numbers, start) :] if known is not None else ()
+
+    def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
+        known = self._tables.agents.get(agent)
+        if known is None:
+            return []
+        start = max(after, 0)  # the log begins at 1 and nothing is pruned from it: seq n lies at n - 1
+        end = start + limit if up_to is None else min(start + limit, up_to)
+        return known.events[start:end] if end > start else []
+
+    def read_memory(self, agent: str) -> bytes | None:
+        known = self._tables.agents.get(agent)
+        return known.memory if known is not None else None
+
+    def owned_agents(self) -> list[str]:
+        return [name for name in self._tables.names if not self._tables.agents[name].head.idle]
+
+    def ready_agents(self, limit: int) -> list[str]:
+        heads = (agent.head for agent in self._tables.agents.values())
+        return [head.name for head in heads if head.queued and head.idle and not head.paused][:limit]
+
+    def next_due(self) -> tuple[int, list[str]] | None:
+        due = [
+            (self._tables.turns[turn_id].spec.not_before or 0, name)
+            for name, agent in self._tables.agents.items()
+            for turn_id in agent.scheduled
+        ]
+        if not due:
+            return None
+        first = min(moment for moment, _ in due)
+        return first, sorted({name for moment, name in due if moment == first})
+
+    def _listed(self, agent: _Agent) -> ListedAgent:
+        return ListedAgent(agent.head, min((turn.created_at for turn in self._tables.queued(agent)), default=None))
+
+
+class MemoryEngine:
+    """Reads wait for the running batch; that is short, because nothing here waits for a disk."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        tables = Tables()
+        self.rows = MemoryRows(tables, self._lock)
+        self._snapshot = MemorySnapshot(tables)
+
+    def explain(self, error: Exception) -> Exception:
+        return error
+
+    def check(self) -> None:
+        """Memory can always be written."""
+
+    async def read(self, query: Callable[[Snapshot], T]) -> T:
+        with self._lock:
+            return query(self._snapshot)
+
+    def close(self) -> None:
+        """Nothing to close: what was stored is gone with the process."""

@@ -1,0 +1,50 @@
+"""Bringing a database file to the schema of this version: forward only, each step in a transaction of its own."""
+
+import sqlite3
+
+from ..errors import StartupError
+from .statements import migrations
+
+APPLICATION_ID = 0x70796774
+"""In the header of every file of ours (https://www.sqlite.org/pragma.html#pragma_application_id): "pygt"."""
+
+
+def migrate(db: sqlite3.Connection, shown: str) -> None:
+    """Apply what is missing. Raises ``StartupError`` for a newer schema or somebody else's file; changes nothing then.
+
+    ``shown`` names the file in messages.
+    """
+    steps = migrations()
+    version, newest = _pragma(db, "user_version"), max(steps)
+    _check_owner(db, version, shown)
+    if version > newest:
+        raise StartupError(
+            f"{shown} has schema version {version}, and this version of pygents knows those up to {newest}. "
+            "Start the pygents that wrote it, or a newer one, or give --store another file."
+        )
+    for number in range(version + 1, newest + 1):
+        _step(db, number, steps[number])
+
+
+def _check_owner(db: sqlite3.Connection, version: int, shown: str) -> None:
+    application = _pragma(db, "application_id")
+    empty = version == 0 and application == 0 and not _pragma(db, "schema_version")
+    if application != APPLICATION_ID and not empty:
+        raise StartupError(f"{shown} is the database of another application. Give --store another file.")
+
+
+def _step(db: sqlite3.Connection, number: int, script: str) -> None:
+    try:
+        db.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\n"
+            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+        )
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.rollback()
+        raise
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

@@ -1,0 +1,31 @@
+"""From the setting ``store`` to a store."""
+
+from pathlib import Path
+
+from ..clock import Clock, system_clock
+from ..errors import StartupError
+from .engine import Engine
+from .local import LocalStore
+from .memory import MemoryEngine
+from .sqlite import Durability, SqliteEngine
+
+SQLITE = "sqlite:///"
+ALLOWED = "sqlite:///./pygents.db (relative), sqlite:////absolute/path.db (four slashes) or memory://"
+
+
+def open_store(url: str, *, durability: Durability = "full", clock: Clock = system_clock) -> LocalStore:
+    """Open the store that ``url`` names; what is not there yet is created, folders are not.
+
+    Raises ``StartupError``, in one line that says what to do, for a URL of another form, a file that another server
+    uses, or one that is not a database of this version of pygents.
+    """
+    return LocalStore(engine=_engine(url, durability), clock=clock)
+
+
+def _engine(url: str, durability: Durability) -> Engine:
+    if url == "memory://":
+        return MemoryEngine()
+    path = url.removeprefix(SQLITE)
+    if path == url or not path or path.endswith("/"):
+        raise StartupError(f"The store {url!r} is not understood. Write {ALLOWED}.")
+    return SqliteEngine(Path(path), durability=durability)

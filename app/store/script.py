@@ -1,0 +1,180 @@
+"""The one transaction script of local engines: load what a command needs, decide, save; a batch in one commit."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..commands import (
+    Append,
+    Cancel,
+    Claim,
+    Command,
+    CreateAgent,
+    Enqueue,
+    Finish,
+    Pause,
+    Promote,
+    Recover,
+    Release,
+    Resume,
+)
+from ..draft import Decision
+from ..errors import ServiceError
+from ..lifecycle import View, decide
+from ..model import Head, Turn
+from .engine import Engine, Rows
+
+log = logging.getLogger(__name__)
+
+Answer = Decision | Exception
+"""What became of a command: what was decided and committed, or why nothing of it was written."""
+
+
+def apply_batch(engine: Engine, commands: Sequence[Command], now: int) -> list[Answer]:
+    """Commit ``commands`` together, in their order. Never raises.
+
+    A refusal by ``decide`` is the answer of that command alone. If the engine fails, all are decided again one by one,
+    once, so that a command that cannot be stored does not take its neighbours with it.
+    """
+    try:
+        engine.rows.begin()
+    except Exception as error:
+        return _nothing(engine, error, len(commands))
+    try:
+        answers = [_apply(engine.rows, command, now) for command in commands]
+        engine.rows.commit()
+    except Exception as error:
+        engine.explain(error)  # ends the process, if this is an error after which nothing can be relied upon
+        engine.rows.rollback()
+        log.warning("a commit of %d commands failed (%s); they are decided again one by one", len(commands), error)
+        return _one_by_one(engine, commands, now)
+    return answers
+
+
+def _one_by_one(engine: Engine, commands: Sequence[Command], now: int) -> list[Answer]:
+    answers: list[Answer] = []
+    for number, command in enumerate(commands):
+        try:
+            engine.rows.begin()
+        except Exception as error:  # a locked file stays locked: no waiting for it once for each command
+            return answers + _nothing(engine, error, len(commands) - number)
+        answers.append(_alone(engine, command, now))
+    return answers
+
+
+def _alone(engine: Engine, command: Command, now: int) -> Answer:
+    try:
+        answer = _apply(engine.rows, command, now)
+        engine.rows.commit()
+    except Exception as error:
+        explained = engine.explain(error)
+        engine.rows.rollback()
+        return explained
+    return answer
+
+
+def _nothing(engine: Engine, error: Exception, count: int) -> list[Answer]:
+    answers: list[Answer] = [engine.explain(error) for _ in range(count)]
+    engine.rows.rollback()
+    return answers
+
+
+def _apply(rows: Rows, command: Command, now: int) -> Answer:
+    view = load(rows, command, now)
+    try:
+        decision = decide(view, command, now)
+    except ServiceError as refusal:
+        return refusal
+    except Exception as defect:
+        log.exception("deciding %s of agent %r failed", type(command).__name__, command.agent)
+        return defect
+    _save(rows, decision, now)
+    return decision
+
+
+def _save(rows: Rows, decision: Decision, now: int) -> None:
+    head = decision.head
+    if head is None:
+        return
+    rows.put_head(head)
+    if decision.turns:
+        before = head.latest - len(decision.events)
+        new = [turn for turn in decision.turns if turn.first_seq > before]
+        changed = [turn for turn in decision.turns if turn.first_seq <= before]
+        rows.add_turns(new)
+        rows.change_turns(changed)
+    rows.add_events(decision.events)
+    if decision.record is not None:
+        rows.add_record(decision.record, now)
+    if decision.memory is not None:
+        rows.put_memory(head.name, decision.memory)
+
+
+# --- loading: the parts of the view that each command needs ----------------------------------------------------------
+
+
+def load(rows: Rows, command: Command, now: int) -> View:
+    """What ``decide`` must see of the stored state for this command."""
+    head = rows.head(command.agent)
+    return _LOADS[type(command)](rows, head, command, now)
+
+
+def _head(rows: Rows, head: Head | None, command: Command, now: int) -> View:
+    return View(head)
+
+
+def _head_next(rows: Rows, head: Head | None, command: Command, now: int) -> View:
+    return View(head, next=_next(rows, head))
+
+
+def _head_turn(rows: Rows, head: Head | None, command: Append | Cancel, now: int) -> View:
+    return View(head, _turn_of(rows, command.agent, command.turn_id))
+
+
+def _head_turn_next(rows: Rows, head: Head | None, command: Finish, now: int) -> View:
+    return View(head, _turn_of(rows, command.agent, command.turn_id), _next(rows, head))
+
+
+def _enqueue(rows: Rows, head: Head | None, command: Enqueue, now: int) -> View:
+    record, origin = command.record, command.origin
+    may_begin = command.starter is not None and head is not None and head.idle and not head.paused
+    return View(
+        head,
+        next=_next(rows, head) if may_begin else None,
+        prior=rows.prior(record.agent, record.caller, record.key) if record is not None else None,
+        sender=rows.head(origin.turn.agent) if origin is not None else None,
+    )
+
+
+def _promote(rows: Rows, head: Head | None, command: Promote, now: int) -> View:
+    due = rows.due_turns(command.agent, now) if head is not None and head.scheduled else ()
+    return View(head, next=_next(rows, head), due=due)
+
+
+def _recover(rows: Rows, head: Head | None, command: Recover, now: int) -> View:
+    current = head.current if head is not None else None
+    return View(head, rows.turn(current) if current is not None else None, _next(rows, head))
+
+
+def _next(rows: Rows, head: Head | None) -> Turn | None:
+    return rows.next_turn(head) if head is not None and head.queued else None
+
+
+def _turn_of(rows: Rows, agent: str, turn_id: str) -> Turn | None:
+    turn = rows.turn(turn_id)
+    return turn if turn is not None and turn.spec.agent == agent else None
+
+
+_LOADS: Mapping[type[Command], Callable[[Rows, Head | None, Any, int], View]] = {
+    CreateAgent: _head,
+    Enqueue: _enqueue,
+    Claim: _head_next,
+    Append: _head_turn,
+    Finish: _head_turn_next,
+    Release: _head_next,
+    Cancel: _head_turn,
+    Pause: _head,
+    Resume: _head_next,
+    Promote: _promote,
+    Recover: _recover,
+}

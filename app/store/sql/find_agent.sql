@@ -1,0 +1,1 @@
+SELECT * FROM agent_rows WHERE name = ?

@@ -1,0 +1,1 @@
+SELECT data FROM memories WHERE agent = (SELECT id FROM agents WHERE name = ?)

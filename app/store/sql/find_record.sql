@@ -1,0 +1,1 @@
+SELECT digest, turn_ids FROM records WHERE agent = ? AND caller = ? AND key = ?

@@ -1,0 +1,1 @@
+SELECT * FROM turn_rows WHERE id = ?

@@ -1,0 +1,4 @@
+SELECT * FROM turn_rows
+WHERE nr > CASE WHEN :after IS NULL THEN 0 ELSE (SELECT c.nr FROM turns AS c WHERE c.id = :after) END
+    AND (:status IS NULL OR status = :status)
+ORDER BY nr LIMIT :limit

@@ -1,0 +1,124 @@
+-- Append tables go by rowid with an index beside: keyed by (agent, seq) without rowid they would dirty one page for
+-- each agent and commit. AUTOINCREMENT, because an id that was given out is never given out again.
+
+CREATE TABLE agents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    definition TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    paused INTEGER NOT NULL,
+    node TEXT,
+    epoch INTEGER NOT NULL,
+    current TEXT,
+    queued INTEGER NOT NULL,
+    scheduled INTEGER NOT NULL,
+    joined INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
+    earliest INTEGER NOT NULL,
+    latest INTEGER NOT NULL,
+    last_error BLOB
+);
+
+-- Small, and rarely touched: an agent that is busy, or idle with an empty mailbox, is not in it.
+CREATE INDEX agents_ready ON agents (id) WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0;
+
+CREATE TABLE turns (
+    nr INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    agent INTEGER NOT NULL,
+    tool TEXT NOT NULL,
+    args BLOB NOT NULL,
+    kwargs BLOB NOT NULL,
+    metadata BLOB NOT NULL,
+    timeout REAL NOT NULL,
+    not_before INTEGER,
+    parent_agent TEXT,
+    parent_id TEXT,
+    root TEXT,
+    hops INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    position INTEGER,
+    attempt INTEGER NOT NULL,
+    start_time INTEGER,
+    end_time INTEGER,
+    value_count INTEGER NOT NULL,
+    output BLOB,
+    error BLOB,
+    cancel_by TEXT,
+    cancel_reason TEXT
+);
+
+-- With the rowid that ends every index entry: the order of acceptance.
+CREATE INDEX turns_by_agent ON turns (agent);
+CREATE INDEX turns_by_position ON turns (agent, position);
+CREATE INDEX turns_by_due ON turns (not_before) WHERE status = 'scheduled';
+
+CREATE TABLE events (
+    nr INTEGER PRIMARY KEY AUTOINCREMENT,
+    agent INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    turn TEXT,
+    attempt INTEGER,
+    time INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+
+CREATE UNIQUE INDEX events_by_seq ON events (agent, seq);
+
+CREATE TABLE records (
+    nr INTEGER PRIMARY KEY AUTOINCREMENT,
+    agent INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    turn_ids TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (agent, caller, key)
+);
+
+CREATE TABLE memories (
+    agent INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+);
+
+-- One row, written by checks of the store: whether a commit goes through now.
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    checked_at INTEGER NOT NULL
+);
+
+INSERT INTO checks (id, checked_at) VALUES (1, 0);
+
+-- The place in the mailbox: 1 is next. Positions are dense but for turns that were cancelled while they waited, so that
+-- counting is needed only where the agent has such a hole.
+CREATE VIEW turn_rows AS
+SELECT
+    t.id, a.name AS agent, t.tool, t.args, t.kwargs, t.metadata, t.timeout, t.not_before, t.parent_agent, t.parent_id,
+    t.root, t.hops, t.status, t.created_at, t.first_seq, t.last_seq, t.position, t.attempt, t.start_time, t.end_time,
+    t.value_count, t.output, t.error, t.cancel_by, t.cancel_reason,
+    CASE
+        WHEN t.status <> 'queued' THEN NULL
+        WHEN a.joined - a.begun = a.queued THEN t.position - a.begun
+        ELSE (
+            SELECT count(*) FROM turns AS q
+            WHERE q.agent = t.agent AND q.position > a.begun AND q.position <= t.position AND q.status = 'queued'
+        )
+    END AS place,
+    t.nr, t.agent AS agent_id
+FROM turns AS t JOIN agents AS a ON a.id = t.agent;
+
+CREATE VIEW agent_rows AS
+SELECT
+    a.definition, a.created_at, a.updated_at, a.paused, a.node, a.epoch, a.current, a.queued, a.scheduled, a.joined,
+    a.begun, a.earliest, a.latest, a.last_error,
+    CASE WHEN a.queued > 0 THEN (
+        SELECT min(q.created_at) FROM turns AS q
+        WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'
+    ) END AS oldest_queued_at,
+    a.id, a.name
+FROM agents AS a;

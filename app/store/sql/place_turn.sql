@@ -1,0 +1,1 @@
+UPDATE turns SET position = ? WHERE id = ?

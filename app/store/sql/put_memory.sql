@@ -1,0 +1,1 @@
+INSERT INTO memories (agent, data) VALUES (?, ?) ON CONFLICT (agent) DO UPDATE SET data = excluded.data

@@ -1,0 +1,1 @@
+UPDATE checks SET checked_at = ? WHERE id = 1

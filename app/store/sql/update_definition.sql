@@ -1,0 +1,1 @@
+UPDATE agents SET definition = ?, updated_at = ? WHERE id = ?

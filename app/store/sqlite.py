@@ -1,0 +1,164 @@
+"""The engine on one SQLite file: one writing connection in the committer's thread, a few reading ones beside it.
+
+Only SQL of SQLite 3.40. WAL, and with ``durability="full"`` an fsync for every commit: what was answered survives a
+power cut. With "normal" it survives the end of the process only; a power cut may take the last commits, but it does
+not damage the file.
+"""
+
+import asyncio
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Literal, NoReturn
+
+from ..errors import StartupError, StoreFull, Unavailable
+from .engine import Snapshot, T
+from .lockfile import LockFile
+from .migrations import migrate
+from .sqlite_reads import SqliteSnapshot
+from .sqlite_rows import SqliteRows
+from .statements import statements
+
+log = logging.getLogger(__name__)
+
+Durability = Literal["full", "normal"]
+Die = Callable[[], NoReturn]
+
+READERS = 3
+BUSY_MILLISECONDS = 5_000
+"""How long to wait for a lock of somebody else on the file: a shell, a copy being made."""
+CHECKPOINT_PAGES = 4_000
+JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
+WRITER_CACHE_KIB = 16 * 1024
+
+FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""No space: ENOSPC is FULL, a quota or a limit on file sizes comes as a failed write."""
+FATAL = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+"""After a failed fsync nobody knows what is on the disk, and a second one that succeeds proves nothing."""
+
+
+def die() -> NoReturn:
+    """End the process at once: no handler may run on, because what it would answer may not be on the disk."""
+    os._exit(1)
+
+
+class SqliteEngine:
+    """Implements ``engine.Engine``. Reads and writes run in threads; ``close`` only once nothing calls it any more."""
+
+    def __init__(self, path: Path, *, durability: Durability = "full", die: Die = die) -> None:
+        """Open or create the file. Raises ``StartupError`` if another server uses it or it cannot be used."""
+        self._die = die
+        self._lock = _locked(path)
+        self._connections: list[sqlite3.Connection] = []
+        try:
+            self._writer = self._open_writer(path, durability)
+            self._idle: SimpleQueue[SqliteSnapshot] = SimpleQueue()
+            for _ in range(READERS):
+                self._idle.put(SqliteSnapshot(self._open_reader(path)))
+        except BaseException as error:
+            self._close_files()
+            if isinstance(error, sqlite3.Error):
+                raise _startup_error(path, error) from error
+            raise
+        self.rows = SqliteRows(self._writer)
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    def _open_writer(self, path: Path, durability: Durability) -> sqlite3.Connection:
+        db = self._connect(path)
+        migrate(db, str(path))
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT_BYTES}")
+        db.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+        # Refuses at once where only reading is allowed, instead of at the first command.
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("ROLLBACK")
+        return db
+
+    def _open_reader(self, path: Path) -> sqlite3.Connection:
+        db = self._connect(path)
+        db.execute("PRAGMA query_only = 1")
+        return db
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MILLISECONDS / 1000)
+        self._connections.append(db)
+        return db
+
+    def explain(self, error: Exception) -> Exception:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code in FATAL:
+            log.critical("fsync failed (%s); the process ends, because what is on the disk is not known", error)
+            self._die()
+        if code in FULL:
+            return StoreFull("There is no space left to store this. Free some, then send it again.")
+        if isinstance(error, sqlite3.OperationalError):
+            log.error("the store cannot write: %s", error)
+            return Unavailable("The store cannot write now. Send it again later.", headers={"Retry-After": "1"})
+        return error
+
+    def check(self) -> None:
+        try:
+            # Another value each time: SQLite does not write a page whose bytes stay the same.
+            self._writer.execute(statements()["update_check"], (time.time_ns(),))
+        except sqlite3.Error as error:
+            raise self.explain(error) from error
+
+    async def read(self, query: Callable[[Snapshot], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
+        except (sqlite3.Error, RuntimeError) as error:
+            log.error("the store cannot be read: %s", error)
+            raise Unavailable("The store cannot be read now. Try again later.") from error
+
+    def _read(self, query: Callable[[Snapshot], T]) -> T:
+        snapshot = self._idle.get()
+        try:
+            return query(snapshot)
+        finally:
+            self._idle.put(snapshot)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        for db in self._connections:
+            db.close()
+        self._lock.release()
+
+
+def _locked(path: Path) -> LockFile:
+    """Make the file, for its owner only, and take its lock."""
+    try:
+        lock = LockFile(path)
+    except OSError as error:
+        raise _startup_error(path, error) from error
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        lock.release()
+        raise _startup_error(path, error) from error
+    return lock
+
+
+def _startup_error(path: Path, error: Exception) -> StartupError:
+    if isinstance(error, FileNotFoundError):
+        return StartupError(f"There is no folder {path.parent}; create it, or give --store another file.")
+    if isinstance(error, IsADirectoryError):
+        return StartupError(f"{path} is a folder; give --store a file in it, for example {path / 'pygents.db'}.")
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_NOTADB:
+        return StartupError(f"{path} is not a SQLite database. Give --store another file.")
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StartupError(f"{path} is damaged. Restore it from a backup, or give --store another file.")
+    if code in FULL:
+        return StartupError(f"There is no space left for {path}. Free some, or give --store a file elsewhere.")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return StartupError(f"{path} cannot be opened for writing ({reason}). Give --store a file that can.")

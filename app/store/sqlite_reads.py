@@ -1,0 +1,84 @@
+"""The reading side of the SQLite engine: queries on one read-only connection, each its own short read transaction."""
+
+import sqlite3
+from collections.abc import Mapping
+
+from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
+from . import codec
+from .statements import statements
+
+LAST = 2**63 - 1
+"""SQLite's largest integer: an open end of a range."""
+LAST_CHARACTER = "\U0010ffff"
+
+_LISTS: Mapping[TurnStatus | None, str] = {
+    TurnStatus.SCHEDULED: "list_scheduled_turns",
+    TurnStatus.QUEUED: "list_queued_turns",
+    TurnStatus.RUNNING: "list_running_turns",
+}
+"""Statements for the statuses that few turns of a long history have. The others are found by walking it."""
+
+
+class SqliteSnapshot:
+    """Implements ``engine.Snapshot``. Every query is fetched whole, so that no read transaction stays open."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._sql = statements()
+
+    def get_agent(self, name: str) -> ListedAgent | None:
+        row = self._one("find_agent", (name,))
+        return codec.listed_agent(row) if row is not None else None
+
+    def list_agents(self, prefix: str, after: str | None, limit: int) -> Page:
+        end = prefix + LAST_CHARACTER
+        arguments = {"after": after or "", "prefix": prefix, "prefix_end": end, "limit": limit + 1}
+        items = tuple(codec.listed_agent(row) for row in self._all("list_agents", arguments))
+        return Page(items[:limit], items[limit - 1].head.name if len(items) > limit else None)
+
+    def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None:
+        row = self._one("find_turn", (turn_id,))
+        placed = codec.placed_turn(row) if row is not None else None
+        return placed if placed is not None and agent in (None, placed.turn.spec.agent) else None
+
+    def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page:
+        first, last = self._range(agent)
+        statement = _LISTS.get(status, "list_agent_turns" if agent is not None else "list_turns")
+        arguments = {
+            "agent": first, "first_agent": first, "last_agent": last, "status": status and status.value, "after": after,
+            "limit": limit + 1,
+        }  # fmt: skip
+        items = tuple(codec.placed_turn(row) for row in self._all(statement, arguments))
+        return Page(items[:limit], items[limit - 1].turn.id if len(items) > limit else None)
+
+    def _range(self, agent: str | None) -> tuple[int, int]:
+        """The ids of the agents that are asked for: all, one, or for an unknown name none."""
+        if agent is None:
+            return 0, LAST
+        row = self._one("find_agent_id", (agent,))
+        return (row[0], row[0]) if row is not None else (0, 0)
+
+    def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
+        rows = self._all("list_events", (agent, after, LAST if up_to is None else up_to, limit))
+        return [codec.event_of(agent, row) for row in rows]
+
+    def read_memory(self, agent: str) -> bytes | None:
+        row = self._one("find_memory", (agent,))
+        return row[0] if row is not None else None
+
+    def owned_agents(self) -> list[str]:
+        return [name for (name,) in self._all("list_owned_agents", ())]
+
+    def ready_agents(self, limit: int) -> list[str]:
+        return [name for (name,) in self._all("list_ready_agents", (limit,))]
+
+    def next_due(self) -> tuple[int, list[str]] | None:
+        rows = self._all("find_due", ())
+        return (rows[0][0], [name for _, name in rows]) if rows else None
+
+    def _one(self, statement: str, arguments: tuple[object, ...]) -> codec.Row | None:
+        rows = self._all(statement, arguments)
+        return rows[0] if rows else None
+
+    def _all(self, statement: str, arguments: tuple[object, ...] | Mapping[str, object]) -> list[codec.Row]:
+        return self._db.execute(self._sql[statement], arguments).fetchall()

@@ -1,0 +1,210 @@
+"""The writing side of the SQLite engine: caches in front, writes gathered behind.
+
+A batch reads each agent at most once and writes each agent's counters once: heads are kept, and written back at the
+commit. So are running turns, the only ones that change often. Inserts and updates gather until a SELECT could miss
+them, or until the commit; rows of one table then go in together.
+"""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, TypeVar
+
+from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
+from . import codec
+from .statements import statements
+
+MAX_CACHED = 4_096
+"""Heads, and running turns: what is kept in memory of a store with any number of agents."""
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Known(NamedTuple):
+    id: int
+    head: Head
+
+
+class _Pending:
+    """Rows that the transaction has still to write."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, _Known] = {}
+        self.new_turns: list[codec.Row] = []
+        self.changed_turns: dict[str, Turn] = {}
+        self.events: list[codec.Row] = []
+        self.records: list[codec.Row] = []
+
+
+class SqliteRows:
+    """Implements ``engine.Rows`` on the one writing connection. Not thread-safe: it belongs to the committer."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._sql = statements()
+        self._heads: OrderedDict[str, _Known] = OrderedDict()
+        self._running: OrderedDict[str, Turn] = OrderedDict()
+        self._pending = _Pending()
+
+    # --- the transaction ---------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self._flush()
+        self._db.execute("COMMIT")
+        _shrink(self._heads)
+        _shrink(self._running)
+
+    def rollback(self) -> None:
+        self._heads.clear()
+        self._running.clear()
+        self._pending = _Pending()
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:  # the engine has rolled back by itself
+            return
+
+    # --- reads -------------------------------------------------------------------------------------------------------
+
+    def head(self, name: str) -> Head | None:
+        known = self._known(name)
+        return known.head if known is not None else None
+
+    def turn(self, turn_id: str) -> Turn | None:
+        if (running := self._running.get(turn_id)) is not None:
+            return running
+        self._flush_turns()
+        row = self._db.execute(self._sql["find_turn"], (turn_id,)).fetchone()
+        return codec.turn_of(row) if row is not None else None
+
+    def next_turn(self, head: Head) -> Turn | None:
+        self._flush_turns()
+        row = self._db.execute(self._sql["find_next_turn"], (self._id(head.name), head.begun)).fetchone()
+        return codec.turn_of(row) if row is not None else None
+
+    def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
+        self._flush_turns()
+        rows = self._db.execute(self._sql["list_due_turns"], (self._id(agent), now))
+        return tuple(codec.turn_of(row) for row in rows)
+
+    def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
+        known = self._known(agent)
+        if known is None:
+            return None
+        self._flush_records()
+        row = self._db.execute(self._sql["find_record"], (known.id, caller, key)).fetchone()
+        if row is None:
+            return None
+        digest, turn_ids = row[0], tuple(row[1].split())
+        return KeyRecord(agent, caller, key, digest, turn_ids), self._placed(turn_ids)
+
+    def _placed(self, turn_ids: Sequence[str]) -> tuple[PlacedTurn, ...]:
+        """Turns as they are now, the heads written first: the place is counted from what the agent's row says."""
+        self._flush_turns()
+        self._flush_heads()
+        rows = (self._db.execute(self._sql["find_turn"], (turn_id,)).fetchone() for turn_id in turn_ids)
+        return tuple(codec.placed_turn(row) for row in rows)
+
+    def _known(self, name: str) -> _Known | None:
+        known = self._heads.get(name)
+        if known is not None:
+            self._heads.move_to_end(name)
+            return known
+        row = self._db.execute(self._sql["find_head"], (name,)).fetchone()
+        if row is None:
+            return None
+        self._heads[name] = found = _Known(row[0], codec.head_of(row[1:]))
+        return found
+
+    def _id(self, name: str) -> int:
+        known = self._known(name)
+        if known is None:
+            raise LookupError(f"agent {name!r} has no row")
+        return known.id
+
+    # --- writes ------------------------------------------------------------------------------------------------------
+
+    def put_head(self, head: Head) -> None:
+        old = self._known(head.name)
+        if old is None:
+            number = self._db.execute(self._sql["insert_agent"], codec.agent_row(head)).lastrowid
+            self._heads[head.name] = _Known(number or 0, head)
+            return
+        if old.head.definition is not head.definition:
+            text = codec.definition_text(head.definition)
+            self._db.execute(self._sql["update_definition"], (text, head.updated_at, old.id))
+        self._heads[head.name] = self._pending.heads[head.name] = _Known(old.id, head)
+
+    def add_turns(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            self._pending.new_turns.append(codec.turn_row(turn, self._id(turn.spec.agent)))
+            self._keep(turn)
+
+    def change_turns(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            self._pending.changed_turns[turn.id] = turn
+            self._keep(turn)
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        if events:
+            agent = self._id(events[0].agent)
+            self._pending.events += [codec.event_row(event, agent) for event in events]
+
+    def add_record(self, record: KeyRecord, now: int) -> None:
+        row = (self._id(record.agent), record.caller, record.key, record.digest, " ".join(record.turn_ids), now)
+        self._pending.records.append(row)
+
+    def put_memory(self, agent: str, memory: bytes) -> None:
+        self._db.execute(self._sql["put_memory"], (self._id(agent), memory))
+
+    def _keep(self, turn: Turn) -> None:
+        if turn.status is TurnStatus.RUNNING:
+            self._running[turn.id] = turn
+            self._running.move_to_end(turn.id)
+        else:
+            self._running.pop(turn.id, None)
+
+    # --- writing back ------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        self._flush_turns()
+        self._flush_records()
+        if self._pending.events:
+            self._write("insert_event", self._pending.events)
+        self._flush_heads()
+
+    def _flush_turns(self) -> None:
+        pending = self._pending
+        if pending.new_turns:
+            self._write("insert_turn", pending.new_turns)
+        if pending.changed_turns:
+            changed = pending.changed_turns.values()
+            delayed = [(turn.position, turn.id) for turn in changed if turn.spec.not_before is not None]
+            self._db.executemany(self._sql["place_turn"], delayed)
+            self._db.executemany(self._sql["update_turn"], [codec.changed_turn_row(turn) for turn in changed])
+            pending.changed_turns.clear()
+
+    def _flush_records(self) -> None:
+        if self._pending.records:
+            self._write("insert_record", self._pending.records)
+
+    def _flush_heads(self) -> None:
+        pending = self._pending.heads
+        if pending:
+            rows = [(*codec.counters(known.head), known.id) for known in pending.values()]
+            self._db.executemany(self._sql["update_head"], rows)
+            pending.clear()
+
+    def _write(self, statement: str, rows: list[codec.Row]) -> None:
+        self._db.executemany(self._sql[statement], rows)
+        rows.clear()
+
+
+def _shrink(cache: OrderedDict[K, V]) -> None:
+    """Forget what was used least recently; only between transactions, when nothing is unwritten."""
+    while len(cache) > MAX_CACHED:
+        cache.popitem(last=False)
