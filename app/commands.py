@@ -41,7 +41,6 @@ class CreateAgent:
     """Code wins: a definition with source ``code`` replaces a stored one; one from the API must be the same or new."""
 
     definition: Definition
-    starter: Starter | None = None
 
     @property
     def agent(self) -> str:

@@ -55,8 +55,8 @@ class Settings(BaseModel):
     max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")
     concurrency: int = Field(1000, ge=1, description="Turns that this process runs at once.")
     ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")
-    durability: Literal["full", "normal"] = Field(
-        "full", description="`full`: a 202 survives a power cut. `normal`: it survives a crash of the process only.",
+    durability: Literal["full", "relaxed"] = Field(
+        "full", description="`full`: a 202 survives a power cut. `relaxed`: it survives a crash of the process only.",
     )  # fmt: skip
     log: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe level to log.")
     admin_key: SecretStr | None = Field(None, description="The key that every request must carry.")

@@ -146,7 +146,7 @@ class Info(Shown):
     version: str
     node: str
     engine: str
-    durability: Literal["full", "normal"]
+    durability: Literal["full", "relaxed"]
 
 
 class Health(Shown):

@@ -1,7 +1,7 @@
 """The engine on one SQLite file: one writing connection in the committer's thread, a few reading ones beside it.
 
 Only SQL of SQLite 3.40. WAL, and with ``durability="full"`` an fsync for every commit: what was answered survives a
-power cut. With "normal" it survives the end of the process only; a power cut may take the last commits, but it does
+power cut. With "relaxed" it survives the end of the process only; a power cut may take the last commits, but it does
 not damage the file.
 """
 
@@ -26,7 +26,7 @@ from .statements import statements
 
 log = logging.getLogger(__name__)
 
-Durability = Literal["full", "normal"]
+Durability = Literal["full", "relaxed"]
 Die = Callable[[], NoReturn]
 
 READERS = 3

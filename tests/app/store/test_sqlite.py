@@ -62,7 +62,7 @@ class TestFile:
         assert busy == 0
 
     async def test_durability(self, path: Path) -> None:
-        for durability, level in (("full", 2), ("normal", 1)):
+        for durability, level in (("full", 2), ("relaxed", 1)):
             engine = SqliteEngine(path, durability=durability)  # type: ignore[arg-type]
             assert engine._writer.execute("PRAGMA synchronous").fetchone() == (level,)
             assert engine._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
