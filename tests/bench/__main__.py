@@ -1,0 +1,67 @@
+"""``python -m tests.bench [names]``: run the benches, print their tables, keep the figures.
+
+BENCH_SECONDS is the length of a burst (1.0): below 0.5 there is one round of everything,
+which only shows that it works.
+"""
+
+import argparse
+import os
+import resource
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import uvloop
+
+from . import fanout, library, report, roundtrip, startup, submit
+from .harness import ROOT, Dose, Table, dose_of
+
+BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
+    "submit": submit.measure,
+    "roundtrip": roundtrip.measure,
+    "fanout": fanout.measure,
+    "library": library.measure,
+    "startup": startup.measure,
+}
+LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
+SCRATCH = ROOT / ".cache" / "bench"
+"""Where stores are made: beside the tree, because a folder for temporary files may lie in memory."""
+
+
+def main() -> None:
+    asked = _arguments()
+    dose = dose_of(float(os.environ.get("BENCH_SECONDS", "1")))
+    _allow_many_descriptors()
+    tables: list[Table] = []
+    for name in asked.names or BENCHES:
+        for table in uvloop.run(_measure(name, dose)):
+            print(report.text(table), flush=True)
+            tables.append(table)
+    report.write(asked.results, tables, dose)
+    print(f"\nkept in {os.path.relpath(asked.results)}")
+
+
+async def _measure(name: str, dose: Dose) -> list[Table]:
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH, prefix=f"{name}-") as folder:
+        return await BENCHES[name](dose, Path(folder))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the service and the library.")
+    parser.add_argument("names", nargs="*", metavar="BENCH", help=f"of {', '.join(BENCHES)}; all without")
+    parser.add_argument("--results", type=Path, default=LATEST, help="the JSON file to write")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(BENCHES):
+        parser.error(f"there is no bench {', '.join(sorted(unknown))}")
+    return asked
+
+
+def _allow_many_descriptors() -> None:
+    """A stream takes one here and one in the server, which inherits the limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    main()

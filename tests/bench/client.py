@@ -1,0 +1,152 @@
+"""A load client that costs little: keep-alive connections with requests made beforehand, and streams that only count.
+
+It understands what uvicorn sends and no more: lower-case header names, a Content-Length on every answer but a stream's.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"content-length: "
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+def request(method: str, target: str, body: object = None) -> bytes:
+    """One request as bytes; ``body`` is sent as JSON."""
+    content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+    head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+class Connection(asyncio.Protocol):
+    """One request at a time; ``on_answer`` hears of each answer. Losing the connection is an answer of status 0."""
+
+    def __init__(self, on_answer: Callable[["Connection", Answer], None]) -> None:
+        self._on_answer = on_answer
+        self._buffer = b""
+        self.sent_at = 0.0
+
+    def send(self, asked: bytes) -> None:
+        self.sent_at = time.perf_counter()
+        self._transport.write(asked)
+
+    def close(self) -> None:
+        self._on_answer = lambda connection, answer: None
+        self._transport.close()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(HEAD_END)
+        if head < 0:
+            return
+        start = self._buffer.find(LENGTH, 0, head) + len(LENGTH)
+        end = head + len(HEAD_END) + int(self._buffer[start : self._buffer.find(b"\r", start)])
+        if len(self._buffer) >= end:
+            answer = Answer(int(self._buffer[9:12]), self._buffer[head + len(HEAD_END) : end])
+            self._buffer = self._buffer[end:]
+            self._on_answer(self, answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_answer(self, Answer(0, str(exc).encode()))
+
+
+async def connect(port: int, on_answer: Callable[[Connection, Answer], None]) -> Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(on_answer), "127.0.0.1", port)
+    return connection
+
+
+async def ask(port: int, method: str, target: str, body: object = None) -> Any:
+    """One request on a connection of its own; the answer's JSON. Raises RuntimeError for 4xx and 5xx."""
+    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    connection = await connect(port, lambda _, answer: answered.set_result(answer))
+    connection.send(request(method, target, body))
+    try:
+        return _json(await answered)
+    finally:
+        connection.close()
+
+
+def _json(answer: Answer) -> Any:
+    if not 200 <= answer.status < 300:
+        raise RuntimeError(f"status {answer.status}: {answer.body[:500].decode(errors='replace')}")
+    return json.loads(answer.body or b"null")
+
+
+async def hammer(port: int, requests: Sequence[bytes], seconds: float) -> list[float]:
+    """Send each request again and again on a connection of its own; the seconds that each answer took.
+
+    Raises RuntimeError for any answer but 202.
+    """
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    times: list[float] = []
+    deadline = time.perf_counter() + seconds
+    busy = len(requests)
+
+    def answered(connection: Connection, answer: Answer) -> None:
+        nonlocal busy
+        now = time.perf_counter()
+        if answer.status != 202 and not ended.done():
+            ended.set_exception(RuntimeError(f"status {answer.status}: {answer.body[:500]!r}"))
+        times.append(now - connection.sent_at)
+        if now < deadline:
+            connection.send(of[connection])
+            return
+        busy -= 1
+        if not busy and not ended.done():
+            ended.set_result(None)
+
+    of = {await connect(port, answered): each for each in requests}
+    for connection, each in of.items():
+        connection.send(each)
+    try:
+        await ended
+    finally:
+        for connection in of:
+            connection.close()
+    return times
+
+
+class Stream(asyncio.Protocol):
+    """Counts ``marker`` in a stream of events and reports each piece's count. It must not span two events."""
+
+    def __init__(self, target: str, marker: bytes, on_count: Callable[[int], None]) -> None:
+        self._request, self._marker, self._on_count = request("GET", target), marker, on_count
+        self._tail = b""
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.opened.done():
+            if data.startswith(b"HTTP/1.1 200"):
+                self.opened.set_result(None)
+            else:
+                self.opened.set_exception(RuntimeError(data[:500].decode(errors="replace")))
+        text = self._tail + data
+        self._tail = text[1 - len(self._marker) :]
+        if found := text.count(self._marker):
+            self._on_count(found)
+
+
+async def open_stream(port: int, target: str, marker: bytes, on_count: Callable[[int], None]) -> Stream:
+    """Open a stream and wait for its head."""
+    loop = asyncio.get_running_loop()
+    _, stream = await loop.create_connection(lambda: Stream(target, marker, on_count), "127.0.0.1", port)
+    await stream.opened
+    return stream

@@ -1,0 +1,34 @@
+"""The agents that the service serves while it is measured."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from pygents_core import Agent, tool
+
+AGENTS = 64
+
+
+@tool()
+async def greet(name: str) -> str:
+    """Do as little as a tool can."""
+    return f"Hello, {name}!"
+
+
+@tool()
+async def hold() -> None:
+    """Never end, so that all further turns of the agent wait."""
+    await asyncio.Event().wait()
+
+
+@tool()
+async def feed(count: int, interval: float) -> AsyncIterator[dict[str, object]]:
+    """Yield ``count`` values: at once, or one every ``interval`` seconds."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    for index in range(count):
+        if interval:
+            await asyncio.sleep(start + (index + 1) * interval - loop.time())
+        yield {"text": "a piece of a long answer", "n": index}
+
+
+agents = [Agent(f"a{index}", "Measured", [greet, hold, feed]) for index in range(AGENTS)]

@@ -1,0 +1,84 @@
+"""Submitting a turn, answered once it is durable, against echoing the same body."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.helpers import eventually
+
+from .client import ask, hammer, request
+from .harness import Burst, Dose, Sample, Server, Table, percentile, rotate, service, serving, uvicorn
+
+CONNECTIONS = 32
+BODY = {
+    "tool": "greet",
+    "args": [],
+    "kwargs": {"name": "World, as seen from the bench"},
+    "timeout": 60.0,
+    "metadata": {"source": "bench", "request": "0198f7c2-6a50", "user": "u42"},
+}
+HOLD = {"tool": "hold", "timeout": 86_400}
+DRAIN_SECONDS = 60.0
+
+ECHO, WAITING, RUNNING = "FastAPI echo", "durable, turns wait", "durable, turns run"
+NORMAL, MEMORY = "durability normal, turns wait", "memory, turns wait"
+
+
+async def measure(dose: Dose, folder: Path) -> list[Table]:
+    """Each connection has an agent of its own. Turns wait behind one that never ends, or run at once (trivial tool)."""
+    with ExitStack() as up:
+        echo = up.enter_context(serving(uvicorn("echo"), folder))
+        bursts: dict[str, Burst] = {ECHO: lambda: _burst(echo, dose)}
+        for name, durability in ((WAITING, "full"), (NORMAL, "relaxed"), (MEMORY, "memory")):
+            server = up.enter_context(serving(*_service(folder, name, durability)))
+            await _hold(server)
+            bursts[name] = lambda server=server: _burst(server, dose)  # type: ignore[misc]
+        running = up.enter_context(serving(*_service(folder, RUNNING, "full")))
+        bursts[RUNNING] = lambda: _burst_and_drain(running, dose)
+        rows = await rotate(bursts, dose.rounds)
+    table = Table(f"submit: POST of a turn, {CONNECTIONS} connections", ECHO, rows)
+    table.expect("durable submit, turns wait, x echo", WAITING, "per s", ECHO, least=1.0)
+    table.expect("durable submit while trivial tools run, x echo", RUNNING, "per s", ECHO, least=0.75)
+    table.expect("full x normal", WAITING, "per s", NORMAL, least=0.9)
+    return [table]
+
+
+def _service(folder: Path, name: str, durability: str) -> tuple[list[str], Path, dict[str, str]]:
+    command, env = service(folder, "-".join(name.replace(",", "").split()), durability)
+    return command, folder, env
+
+
+async def _hold(server: Server) -> None:
+    """Let every agent run a turn that never ends."""
+    for number in range(CONNECTIONS):
+        await ask(server.port, "POST", f"/agents/a{number}/turns", HOLD)
+
+
+async def _burst(server: Server, dose: Dose) -> Sample:
+    requests = [request("POST", f"/agents/a{number}/turns", BODY) for number in range(CONNECTIONS)]
+    before = server.cpu()
+    times = await hammer(server.port, requests, dose.seconds)
+    spent = server.cpu() - before
+    return {
+        "per s": len(times) / dose.seconds,
+        "CPU µs": spent / len(times) * 1e6,
+        "p50 ms": percentile(times, 50) * 1e3,
+        "p99 ms": percentile(times, 99) * 1e3,
+    }
+
+
+async def _burst_and_drain(server: Server, dose: Dose) -> Sample:
+    """The CPU of a burst includes that of the turns that ran in it: ``ran`` tells their share."""
+    sample = await _burst(server, dose)
+    share = 1 - await _queued(server) / (sample["per s"] * dose.seconds)
+    # Or the next contender would share the machine with them.
+    await eventually(lambda: _is_idle(server), timeout=DRAIN_SECONDS)
+    return {**sample, "ran": share}
+
+
+async def _is_idle(server: Server) -> bool:
+    return not await _queued(server)
+
+
+async def _queued(server: Server) -> int:
+    agents = await ask(server.port, "GET", "/agents")
+    return sum(agent["queued"] + (agent["current_turn"] is not None) for agent in agents["items"])
