@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 Clock = Callable[[], int]
 """Now, in microseconds since the Unix epoch, UTC."""
@@ -24,8 +25,14 @@ def new_id() -> str:
 
 def to_rfc3339(micros: int) -> str:
     """``2026-11-22T10:48:00.123456Z``."""
-    moment = EPOCH + timedelta(microseconds=micros)
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    seconds, rest = divmod(micros, 1_000_000)
+    return f"{_whole_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(256)
+def _whole_second(seconds: int) -> str:
+    """Cached, because the events of one moment share it."""
+    return (EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
 def from_datetime(moment: datetime) -> int:

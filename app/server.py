@@ -53,6 +53,7 @@ def serve(
         log_level=settings.log,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
         lifespan="on",
         ws="none",
