@@ -1,0 +1,111 @@
+"""What a turn is made of: its fields, and which of them may change when."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from ._guarded import Guarded
+from .errors import SafeExecutionError
+from .hooks import Hook, TurnHook, registered
+from .memory import WorkingMemory
+from .tool import Tool, ToolRegistry
+
+
+class StopReason(StrEnum):
+    """How a turn ended. ``cancelled`` also stands for one whose reader went away before its end."""
+
+    COMPLETED = "completed"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class TurnState:
+    """The fields of a turn. While it runs, only metadata, output, times, stop reason and its place may be assigned."""
+
+    # With a dict, so that users may keep attributes of their own on a turn; it costs nothing until they do.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_args",
+        "_hooks",
+        "_kwargs",
+        "_timeout",
+        "_tool",
+        "deadline",
+        "end_time",
+        "is_running",
+        "memory",
+        "metadata",
+        "output",
+        "start_time",
+        "stop_reason",
+    )
+
+    # Its place in a durable mailbox, which sets them. In memory all are None, and take no room.
+    id: str | None = None
+    attempt: int | None = None
+    hops: int | None = None
+    parent: Any = None
+    root: Any = None
+
+    tool = Guarded[Tool]()
+    args = Guarded[list[Any]]()
+    kwargs = Guarded[dict[str, Any]]()
+    timeout = Guarded[float | None]()
+    hooks = Guarded[dict[TurnHook, list[Hook]]]()
+
+    def __init__(  # noqa: PLR0917 - this order is part of the API
+        self,
+        tool: str | Callable[..., Any],
+        args: Iterable[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        timeout: float | None = 60,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        stop_reason: StopReason | None = None,
+        metadata: dict[str, Any] | None = None,
+        *,
+        hooks: Mapping[TurnHook, Iterable[Hook]] | None = None,
+    ) -> None:
+        self._tool = ToolRegistry.get(tool if isinstance(tool, str) else tool.__name__)
+        self._args: list[Any] = [] if args is None else list(args)
+        self._kwargs: dict[str, Any] = {} if kwargs is None else kwargs
+        self._timeout = timeout
+        self._hooks: dict[TurnHook, list[Hook]] = {} if hooks is None else registered(hooks)
+        self.metadata: dict[str, Any] = {} if metadata is None else metadata
+        self.start_time = start_time
+        self.end_time = end_time
+        self.stop_reason = stop_reason
+        self.output: Any = None
+        self.is_running = False
+        # The copy of its agent's memory that the last attempt worked on; None if the tool asks for none.
+        self.memory: WorkingMemory | None = None
+        # When its time is over, on the monotonic clock, in seconds; None before the tool starts, and without timeout.
+        self.deadline: float | None = None
+
+    def refuse_if_running(self) -> None:
+        """Raise SafeExecutionError if the turn is running."""
+        if self.is_running:
+            raise SafeExecutionError(f"{self!r} cannot be started: it is running.")
+
+    def start(self) -> None:
+        """Mark the turn as running, and forget how it ended the last time."""
+        self.refuse_if_running()
+        self.is_running = True
+        self.start_time = datetime.now(UTC)
+        self.end_time = self.stop_reason = self.output = self.memory = self.deadline = None
+
+    def end(self) -> None:
+        """Mark the turn as ended, now. Its stop reason and output were set before."""
+        self.end_time = datetime.now(UTC)
+        self.is_running = False
+
+    def __repr__(self) -> str:
+        return f"<turn of {self._tool.metadata.name!r}: {self._word()}>"
+
+    def _word(self) -> str:
+        if self.is_running:
+            return "running"
+        return self.stop_reason.value if self.stop_reason else "new"
