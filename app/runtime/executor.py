@@ -6,6 +6,7 @@ Everything but the methods marked "any thread" happens on the worker's loop.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 
 from ..model import Begun, Definition, Turn
@@ -112,7 +113,7 @@ class Executor:
 
     def _sweep(self) -> None:
         self._sweeping = False
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         for runner in tuple(self._runners.values()):
             runner.sweep(now)
         self._plan_sweep()

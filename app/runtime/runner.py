@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from time import monotonic
 from typing import Any, NamedTuple
 
 from pygents_core.errors import NotJsonError
@@ -168,11 +169,11 @@ class Runner:
     def stop(self, why: Stop) -> None:
         """Ask the code to stop (CancelledError at its next await). The first reason stands."""
         if self._stop is None:
-            self._stop, self._stop_at = why, self._loop.time()
+            self._stop, self._stop_at = why, monotonic()
             self._task.cancel()
 
     def sweep(self, now: float) -> None:
-        """End the turn from outside if its code had to stop and has not within the grace. ``now``: the loop's time."""
+        """End the turn from outside if its code had to stop and has not within the grace. ``now``: monotonic seconds."""
         outcome = self._overdue(now - self._kit.limits.cancel_grace)
         if outcome is not None and self._scribe is not None and not self.abandoned:
             self.abandoned = True
