@@ -1,0 +1,123 @@
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from pygents_core import AgentHook, HookFailed, HookRegistry, ToolHook, TurnHook, run_hooks
+from pygents_core.hooks import GUARDING, Hook, HookRunner, HookType, add_hook, hook_names, hooks_from_names
+
+pytestmark = pytest.mark.anyio
+
+ALL: list[HookType] = [*TurnHook, *AgentHook, *ToolHook]
+WATCHING = [kind for kind in ALL if kind not in GUARDING]
+
+
+async def broken(*_: Any, **__: Any) -> None:
+    raise KeyError("broken")
+
+
+async def endless(*_: Any, **__: Any) -> None:
+    await asyncio.Event().wait()
+
+
+async def stubborn(*_: Any, **__: Any) -> None:
+    """Swallows its cancellation."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return
+
+
+async def slow_itself(*_: Any, **__: Any) -> None:
+    raise TimeoutError("its own")
+
+
+def test_guarding_types_are_those_before_and_on_value() -> None:
+    names = {kind.value for kind in GUARDING}
+    assert names == {"before_run", "on_value", "before_turn", "on_turn_value", "before_put", "before_invoke"}
+
+
+async def test_run_hooks_in_order_with_arguments() -> None:
+    seen: list[Any] = []
+
+    async def first(*args: Any, **kwargs: Any) -> None:
+        seen.append(("first", args, kwargs))
+
+    async def second(*args: Any, **kwargs: Any) -> None:
+        seen.append(("second", args, kwargs))
+
+    await run_hooks([first, second], 1, x=2)
+    assert seen == [("first", (1,), {"x": 2}), ("second", (1,), {"x": 2})]
+
+
+@pytest.mark.parametrize("kind", sorted(GUARDING))
+class TestGuarding:
+    async def test_raises_its_own_exception(self, kind: HookType) -> None:
+        with pytest.raises(KeyError, match="broken"):
+            await HookRunner().fire(kind, [broken])
+
+    async def test_wrapped(self, kind: HookType) -> None:
+        with pytest.raises(HookFailed, match="'broken'") as caught:
+            await HookRunner(wrap=True).fire(kind, [broken])
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert (caught.value.kind, caught.value.hook, caught.value.timed_out) == (kind.value, "broken", False)
+
+    @pytest.mark.parametrize("hook", [endless, stubborn])
+    async def test_limit(self, kind: HookType, hook: Hook) -> None:
+        with pytest.raises(HookFailed, match="time limit") as caught:
+            await HookRunner(limit=0.01).fire(kind, [hook])
+        assert caught.value.timed_out
+
+    async def test_a_timeout_of_its_own_is_not_the_limit(self, kind: HookType) -> None:
+        with pytest.raises(TimeoutError, match="its own"):
+            await HookRunner(limit=60).fire(kind, [slow_itself])
+
+
+@pytest.mark.parametrize("kind", sorted(WATCHING))
+async def test_watching_hooks_only_log(kind: HookType, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[int] = []
+
+    async def exits(*_: Any) -> None:
+        raise SystemExit(3)
+
+    async def last(*_: Any) -> None:
+        seen.append(1)
+
+    with caplog.at_level(logging.ERROR, logger="pygents"):
+        await HookRunner(limit=0.01, wrap=True).fire(kind, [broken, endless, exits, last])
+    assert seen == [1]
+    assert [record.args and record.args[0] for record in caplog.records] == ["broken", "endless", "exits"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", [TurnHook.BEFORE_RUN, TurnHook.AFTER_RUN])
+async def test_cancellation_passes_through(kind: HookType) -> None:
+    waiting = asyncio.Event()
+
+    async def hook() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    firing = asyncio.create_task(HookRunner(limit=60, wrap=True).fire(kind, [hook]))
+    await waiting.wait()
+    firing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await firing
+
+
+def test_add_hook_twice_is_no_error() -> None:
+    table: dict[TurnHook, list[Hook]] = {}
+    add_hook(table, TurnHook.AFTER_RUN, broken)
+    add_hook(table, TurnHook.AFTER_RUN, broken)
+    assert table == {TurnHook.AFTER_RUN: [broken, broken]}
+    with pytest.raises(ValueError, match="already registered"):
+        add_hook(table, TurnHook.AFTER_RUN, endless, "broken")
+
+
+def test_names_and_back() -> None:
+    HookRegistry.register(broken, "custom")
+    HookRegistry.register(endless)
+    table = {TurnHook.AFTER_RUN: [broken], AgentHook.BEFORE_PUT: [endless, broken]}
+    names = hook_names(table)
+    assert names == {"after_run": ["custom"], "before_put": ["endless", "custom"]}
+    assert hooks_from_names(names) == table

@@ -1,0 +1,3 @@
+from tests.chromium import browser, page
+
+__all__ = ["browser", "page"]

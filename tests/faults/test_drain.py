@@ -1,0 +1,120 @@
+"""SIGTERM: streams are told and end within a second, nothing new is taken, running turns may finish, it is gone."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.caller import calling
+from tests.follower import following
+from tests.helpers import eventually
+from tests.history import check_log
+from tests.service import Service
+
+pytestmark = pytest.mark.anyio
+
+Own = Callable[..., Service]
+EXITED = (0, -signal.SIGTERM)
+"""uvicorn ends by the signal that it was given."""
+
+
+async def test_a_running_turn_finishes(own: Own, tmp_path: Path) -> None:
+    service, gate = own(), tmp_path / "gate"
+    async with calling(service.url) as caller:
+        agent = await caller.make_agent("gated", "echo")
+        running = await caller.submit(agent, "gated", args=[str(gate)])
+        waiting = await caller.submit(agent, "echo", args=["after the restart"])
+        await caller.becomes(running, "running")
+        async with following(f"{service.url}/agents/{agent}/stream") as follower:
+            await follower.until((await caller.agent(agent))["latest"])
+            began = time.monotonic()
+            service.signal(signal.SIGTERM)
+            await follower.to_end()
+            assert time.monotonic() - began < 1.0
+            assert (follower.frames[-1].event, follower.frames[-1].data) == ("stream.closing", '{"reason":"draining"}')
+        refused = await caller.post(agent, "echo", args=[1])
+        assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+        assert (await caller.http.get("/readyz")).status_code == 503
+        assert (await caller.http.get("/healthz")).status_code == 200
+        assert (await caller.turn(running))["status"] == "running"
+        async with following(f"{service.url}/agents/{agent}/stream") as follower:
+            assert follower.status == 200  # an EventSource that sees another status never comes back
+            await follower.to_end()
+            assert [frame.event for frame in follower.frames] == ["stream.closing"]
+        gate.touch()
+        await eventually(lambda: not service.running)
+        assert service.wait(0) in EXITED
+    service.start()
+    async with calling(service.url) as caller:
+        assert (await caller.turn(running))["output"] == "through"
+        assert (await caller.ended(waiting))["output"] == "after the restart"
+        check_log(await caller.events(agent))
+
+
+@pytest.mark.parametrize("tool", ["gated", "stubborn"])
+async def test_a_turn_that_does_not_finish_is_interrupted(own: Own, tmp_path: Path, tool: str) -> None:
+    service = own(drain=0.3)
+    async with calling(service.url) as caller:
+        agent = await caller.make_agent(tool)
+        turn = await caller.submit(agent, tool, args=[str(tmp_path / "never")])
+        await caller.becomes(turn, "running")
+    began = time.monotonic()
+    assert await asyncio.to_thread(service.stop) in EXITED
+    assert time.monotonic() - began < 0.3 + 5
+    service.start()
+    async with calling(service.url) as caller:
+        found = await caller.ended(turn)
+        assert (found["status"], found["error"]["type"]) == ("error", "interrupted")
+        check_log(await caller.events(agent))
+
+
+async def test_a_second_signal_ends_it_at_once(own: Own, tmp_path: Path) -> None:
+    service = own()
+    async with calling(service.url) as caller:
+        agent = await caller.make_agent("gated", "echo")
+        turn = await caller.submit(agent, "gated", args=[str(tmp_path / "never")])
+        await caller.becomes(turn, "running")
+        service.signal(signal.SIGINT)
+        await eventually(lambda: _is_draining(service))
+        assert service.running
+        began = time.monotonic()
+        service.signal(signal.SIGTERM)
+        await eventually(lambda: not service.running)
+        assert time.monotonic() - began < 1.0
+    service.start()
+    async with calling(service.url) as caller:
+        assert (await caller.ended(turn))["error"]["type"] == "interrupted"
+        assert (await caller.do(agent, "echo", args=[1]))["output"] == 1
+
+
+async def _is_draining(service: Service) -> bool:
+    async with calling(service.url) as caller:
+        return (await caller.http.get("/readyz")).status_code == 503
+
+
+async def test_idle_with_many_streams(own: Own) -> None:
+    """What uvicorn alone never does: it would wait for the streams for ever."""
+    service = own()
+    async with calling(service.url) as caller:
+        agent = await caller.make_agent("echo")
+        await caller.do(agent, "echo", args=[1])
+
+    async def read() -> str:
+        async with following(f"{service.url}/agents/{agent}/stream") as follower:
+            open_streams.append(follower)
+            await follower.to_end()
+            return follower.frames[-1].event
+
+    open_streams: list[object] = []
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(read()) for _ in range(100)]
+        await eventually(lambda: len(open_streams) == 100)
+        began = time.monotonic()
+        service.signal(signal.SIGTERM)
+    assert time.monotonic() - began < 1.0
+    assert {reader.result() for reader in readers} == {"stream.closing"}
+    await eventually(lambda: not service.running)
+    assert service.wait(0) in EXITED
