@@ -51,12 +51,15 @@ class Mode(NamedTuple):
     yields_turns: bool
     # Whether a guarding hook that fails raises HookFailed instead of its own exception.
     guards: bool
+    # How many values of a generator its output holds; with more it is None. None: all, however many.
+    keeps: int | None = None
 
 
 RETURNING = Mode(streaming=False, yields_output=False, yields_turns=False, guards=False)
 YIELDING = Mode(streaming=True, yields_output=False, yields_turns=False, guards=False)
 RUN = Mode(streaming=None, yields_output=True, yields_turns=True, guards=False)
-RUN_TURN = Mode(streaming=None, yields_output=True, yields_turns=False, guards=True)
+# Its values are read by a service, for which a stream may be longer than its memory.
+RUN_TURN = Mode(streaming=None, yields_output=True, yields_turns=False, guards=True, keeps=1000)
 
 
 class Attempt:
@@ -67,10 +70,10 @@ class Attempt:
         "_deadline",
         "_is_running",
         "_mode",
-        "_owner",
         "_shared",
         "_tool",
         "has_value",
+        "owner",
         "turn",
         "value",
     )
@@ -89,15 +92,11 @@ class Attempt:
         self.has_value = False
         self._mode = mode
         self._tool = turn._tool
-        self._owner = owner
+        self.owner = owner
         self._shared = NO_HOOKS if owner is None else owner.hooks
         self._begin = begin
         self._deadline = Deadline(turn._timeout)
         self._is_running = False
-
-    @property
-    def owner(self) -> Owner | None:
-        return self._owner
 
     async def start(self) -> Drive:
         """Wait for the tool's lock and for ``begin``, both in the context of the caller; return the drive of the rest.
@@ -159,8 +158,9 @@ class Attempt:
         try:
             await lock.acquire()
         except BaseException:
-            self.turn.stop_reason = StopReason.CANCELLED
-            self.turn.end()
+            if not self.turn.is_running:  # by another attempt, that came first
+                self.turn.stop_reason = StopReason.CANCELLED
+                self.turn.end()
             raise
 
     async def _before(self) -> None:
@@ -173,7 +173,7 @@ class Attempt:
         args, kwargs = self._arguments()
         return self._tool.call(args, kwargs, self._runner() if self._tool.hooks else None)
 
-    async def _stream(self) -> list[Any]:
+    async def _stream(self) -> list[Any] | None:
         args, kwargs = self._arguments()
         source = self._tool.stream(args, kwargs, self._runner() if self._tool.hooks else None)
         try:
@@ -183,10 +183,11 @@ class Attempt:
             await _close(source)
 
     @types.coroutine
-    def _pump(self, source: AsyncGenerator[Any, None]) -> Generator[object, Any, list[Any]]:
+    def _pump(self, source: AsyncGenerator[Any, None]) -> Generator[object, Any, list[Any] | None]:
         """Hand every value over; this is the one loop that runs per value."""
         turn, shared, deadline, step = self.turn, self._shared, self._deadline, source.__anext__
-        values: list[Any] = []
+        values: list[Any] | None = []
+        most = self._mode.keeps
         while True:
             try:
                 value = yield from step()
@@ -194,7 +195,10 @@ class Attempt:
                 return values
             if monotonic() >= deadline.when:
                 raise deadline.over()
-            values.append(value)
+            if values is not None:
+                values.append(value)
+                if most is not None and len(values) > most:
+                    values = None
             if turn._hooks or shared or isinstance(value, TurnState):
                 yield from self._announce(value)
             self.value = value
@@ -204,7 +208,7 @@ class Attempt:
         turn = self.turn
         args, kwargs = evaluate_arguments(turn._args, turn._kwargs)
         if self._tool.memory_parameter is not None:
-            known = self._owner.memory if self._owner is not None else None
+            known = self.owner.memory if self.owner is not None else None
             memory = WorkingMemory(DEFAULT_LIMIT) if known is None else known.branch()
             turn.memory = self._tool.inject(memory, args, kwargs)
         return args, kwargs
@@ -256,17 +260,17 @@ class Attempt:
             self._tool.lock.release()
 
     def _keep(self, memory: WorkingMemory) -> None:
-        if self._owner is None:
+        if self.owner is None:
             return
-        if self._owner.memory is None:
-            self._owner.memory = memory.branch()
+        if self.owner.memory is None:
+            self.owner.memory = memory.branch()
         else:
-            self._owner.memory.replace(memory)
+            self.owner.memory.replace(memory)
 
     # -- hooks --------------------------------------------------------------------------------------------------------
 
     def _runner(self) -> HookRunner:
-        return HookRunner(limit=None if self._owner is None else self._owner.hook_timeout, wrap=self._mode.guards)
+        return HookRunner(limit=None if self.owner is None else self.owner.hook_timeout, wrap=self._mode.guards)
 
     async def _tell_turn(self, kind: TurnHook, *details: Any) -> None:
         """Run the hooks of the turn: first those that its owner gives to each of its turns, then its own."""
@@ -276,7 +280,7 @@ class Attempt:
 
     async def _tell_owner(self, kind: AgentHook, *details: Any) -> None:
         if hooks := self._shared.get(kind):
-            await self._runner().fire(kind, hooks, self._owner, *details)
+            await self._runner().fire(kind, hooks, self.owner, *details)
 
 
 class Attempts(Protocol):

@@ -30,8 +30,9 @@ class Registry(Generic[T]):
         self._registry[key] = item
 
     def ensure(self, item: T, name: str | None = None) -> None:
-        """Do the same as ``register``, but nothing if this very item has the name already."""
-        if self._registry.get(name or self._name_of(item)) is not item:
+        """Do the same as ``register``, but nothing if this very item has the name, or any if None is given, already."""
+        known = self._registry.values() if name is None else [self._registry.get(name)]
+        if not any(item is other for other in known):
             self.register(item, name)
 
     def get(self, name: str) -> T:

@@ -62,7 +62,7 @@ class TurnState:
         args: Iterable[Any] | None = None,
         kwargs: dict[str, Any] | None = None,
         timeout: float | None = 60,
-        start_time: datetime | None = None,
+        start_time: datetime | dict[str, Any] | None = None,
         end_time: datetime | None = None,
         stop_reason: StopReason | None = None,
         metadata: dict[str, Any] | None = None,
@@ -74,6 +74,8 @@ class TurnState:
         self._kwargs: dict[str, Any] = {} if kwargs is None else kwargs
         self._timeout = timeout
         self._hooks: dict[TurnHook, list[Hook]] = {} if hooks is None else registered(hooks)
+        if isinstance(start_time, dict):  # the fifth of pygents 0.2.1 was the metadata, that of its page the start time
+            metadata, start_time = start_time, None
         self.metadata: dict[str, Any] = {} if metadata is None else metadata
         self.start_time = start_time
         self.end_time = end_time
@@ -92,7 +94,8 @@ class TurnState:
 
     def start(self) -> None:
         """Mark the turn as running, and forget how it ended the last time."""
-        self.refuse_if_running()
+        if self.is_running:
+            self.refuse_if_running()
         self.is_running = True
         self.start_time = datetime.now(UTC)
         self.end_time = self.stop_reason = self.output = self.memory = self.deadline = None

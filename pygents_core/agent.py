@@ -104,7 +104,9 @@ class Agent:
 
         Raises ValueError for a tool that the agent does not have, and what a BEFORE_PUT hook or the mailbox raises.
         """
-        await self.admit(turn, guard_hooks=False)
+        self._refuse_foreign(turn)
+        if AgentHook.BEFORE_PUT in self.hooks:
+            await self.admit(turn, guard_hooks=False)
         await self.mailbox.put(turn, delay=delay, not_before=not_before)
         if after := self.hooks.get(AgentHook.AFTER_PUT):
             await HookRunner(limit=self.hook_timeout).fire(AgentHook.AFTER_PUT, after, self, turn)
@@ -115,14 +117,17 @@ class Agent:
         Raises ValueError for a tool that the agent does not have, and, with ``guard_hooks``, HookFailed for a hook
         that raises; without, the hook's own exception.
         """
+        self._refuse_foreign(turn)
+        if before := self.hooks.get(AgentHook.BEFORE_PUT):
+            runner = HookRunner(limit=self.hook_timeout, wrap=guard_hooks)
+            await runner.fire(AgentHook.BEFORE_PUT, before, self, turn)
+
+    def _refuse_foreign(self, turn: Turn[Any]) -> None:
         tool: Tool | None = turn.tool
         if tool is None:
             raise ValueError("Turn has no tool")
         if not self.accepts(tool.metadata.name):
             raise ValueError(f"Agent {self.name!r} does not accept tool {tool.metadata.name!r}")
-        if before := self.hooks.get(AgentHook.BEFORE_PUT):
-            runner = HookRunner(limit=self.hook_timeout, wrap=guard_hooks)
-            await runner.fire(AgentHook.BEFORE_PUT, before, self, turn)
 
     async def send_turn(
         self, agent_name: str, turn: Turn[Any], *, delay: float | None = None, not_before: datetime | None = None
@@ -152,8 +157,9 @@ class Agent:
         """Run one turn and yield its values: the one primitive that executes a turn, whatever mailbox it came from.
 
         A coroutine tool yields exactly one value, None too; none if it returned a turn, which is in ``turn.output`` and
-        put nowhere. ``begin`` is awaited once the tool's lock is held, before anything else happens: if it raises,
-        nothing has. Raises what the tool raises, TurnTimeoutError, and HookFailed for a guarding hook; CancelledError
+        put nowhere. The output of a generator is the list of its values, None if they are more than 1,000.
+        ``begin`` is awaited once the tool's lock is held, before anything else happens: if it raises, nothing has.
+        Raises what the tool raises, TurnTimeoutError, and HookFailed for a guarding hook; CancelledError
         when the task is cancelled, whatever the tool makes of it. ``turn.stop_reason`` says how it ended.
         """
         turn.refuse_if_running()
@@ -261,7 +267,8 @@ class _Run:
             self._is_started = True
         elif self._last is not None and isinstance(self._last.output, Turn):
             await self._agent.put(self._last.output)
-        self._last = turn = await self._agent._next()
+        turn = None if self._agent._paused else self._agent._readable().take()
+        self._last = turn = turn or await self._agent._next()
         return None if turn is None else Attempt(turn, RUN, self._agent)
 
     def stop(self) -> None:

@@ -77,9 +77,10 @@ class Runner:
         self._output = Output(streaming=False)
         self._ending = Ending(CANCELLED)
         self._values = 0
+        self._error: BaseException | None = None
         self._stop: Stop | None = None
         self._stop_at: float | None = None
-        self._task = self._loop.create_task(self._perform(begun), name=f"turn {turn.id} of {definition.name}")
+        self._task = self._loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
         if begun is not None:
             self._scribe = self._new_scribe(begun)
         self._task.add_done_callback(self._code_stopped)
@@ -93,6 +94,13 @@ class Runner:
         return self._scribe is not None
 
     # --- the user's code ---------------------------------------------------------------------------------------------
+
+    async def _contain(self, begun: Begun | None) -> None:
+        """Keep whatever the code raises: a SystemExit that left the task would leave the worker's loop, too."""
+        try:
+            await self._perform(begun)
+        except BaseException as error:
+            self._error = error
 
     async def _perform(self, begun: Begun | None) -> None:
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)
@@ -191,7 +199,7 @@ class Runner:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _code_stopped(self, task: "asyncio.Task[None]") -> None:
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else self._error
         if self._scribe is None:
             if not isinstance(error, NotBegun | asyncio.CancelledError):
                 log.error("turn %s of agent %s could not begin", self.turn.id, self.agent, exc_info=error)

@@ -638,3 +638,16 @@ def _named(name: str, body: Any) -> Any:
 
     f.__name__ = name
     return f
+
+
+class TestLongStreams:
+    @pytest.mark.parametrize(("count", "kept"), [(1000, list(range(1000))), (1001, None)])
+    async def test_run_turn_does_not_keep_them_whole(self, count: int, kept: list[int] | None) -> None:
+        @tool()
+        async def numbers() -> AsyncGenerator[int, None]:
+            for number in range(count):
+                yield number
+
+        turn = Turn(numbers)
+        assert [value async for value in Agent("a", "", [numbers]).run_turn(turn)] == list(range(count))
+        assert turn.output == kept

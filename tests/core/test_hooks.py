@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pygents_core import AgentHook, HookFailed, HookRegistry, ToolHook, TurnHook, run_hooks
-from pygents_core.hooks import GUARDING, Hook, HookRunner, HookType, add_hook, hook_names, hooks_from_names
+from pygents_core.hooks import GUARDING, Hook, HookRunner, HookType, add_hook, hook_names, hooks_from_names, registered
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +112,17 @@ def test_add_hook_twice_is_no_error() -> None:
     assert table == {TurnHook.AFTER_RUN: [broken, broken]}
     with pytest.raises(ValueError, match="already registered"):
         add_hook(table, TurnHook.AFTER_RUN, endless, "broken")
+
+
+def test_one_that_is_registered_under_another_name_is_not_registered_again() -> None:
+    async def hook() -> None:
+        pass
+
+    HookRegistry.register(endless, "hook")
+    HookRegistry.register(hook, "custom")
+    assert registered({TurnHook.AFTER_RUN: (hook,)}) == {TurnHook.AFTER_RUN: [hook]}
+    with pytest.raises(ValueError, match="'hook' already registered"):
+        add_hook({}, TurnHook.AFTER_RUN, hook, "hook")
 
 
 def test_names_and_back() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, model_serializer
 
 from pygents_core import Dynamic, DynamicRegistry, UnregisteredDynamicError, dynamic
 from pygents_core.errors import NotJsonError
@@ -54,6 +54,17 @@ class Hostile:
 
     def __iter__(self) -> Any:
         raise KeyboardInterrupt
+
+
+class HostileError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(5)
+
+
+class RaisesHostileError(BaseModel):
+    @model_serializer
+    def fail(self) -> int:
+        raise HostileError
 
 
 class HostileModel(BaseModel):
@@ -126,6 +137,7 @@ def test_what_pydantic_takes(value: Any, expected: Any) -> None:
         [Hostile()],
         {Hostile(): 1},
         HostileModel.model_construct(x=1),
+        RaisesHostileError(),
         len,
         int,
         ValueError("x"),

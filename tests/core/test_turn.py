@@ -535,6 +535,55 @@ class TestCancellation:
         assert not locked.lock.locked()
         await turn.returning()
 
+    async def test_while_another_attempt_at_it_has_the_lock(self) -> None:
+        go_on = asyncio.Event()
+
+        @tool(lock=True)
+        async def locked() -> None:
+            await go_on.wait()
+
+        assert locked.lock is not None
+        turn = Turn[None]("locked")
+        async with locked.lock:
+            first, second = (asyncio.create_task(turn.returning()) for _ in range(2))
+            await eventually(lambda: "waiters:2" in repr(locked.lock))
+        await eventually(lambda: turn.is_running)
+        second.cancel()
+        await asyncio.wait([second])
+        assert turn.is_running
+        go_on.set()
+        await first
+        assert turn.stop_reason is StopReason.COMPLETED
+
+    async def test_a_coroutine_that_is_thrown_away(self, wait: Tool) -> None:
+        log: list[str] = []
+        turn = Turn[None]("wait", [log])
+        running = turn.returning()
+        running.send(None)
+        running.close()
+        assert (turn.stop_reason, log, turn.is_running) == (StopReason.CANCELLED, ["closed"], False)
+
+    async def test_while_the_tool_is_being_closed(self) -> None:
+        closing = asyncio.Event()
+
+        @tool
+        async def slow_to_close() -> AsyncGenerator[int, None]:
+            try:
+                yield 1
+            finally:
+                closing.set()
+                await asyncio.sleep(NEVER)
+
+        turn = Turn[int]("slow_to_close")
+        values = turn.yielding()
+        await anext(values)
+        leaving = asyncio.create_task(values.aclose())
+        await closing.wait()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert (turn.stop_reason, turn.is_running) == (StopReason.CANCELLED, False)
+
     async def test_inner_timeouts_and_groups_of_a_tool_work(self) -> None:
         @tool
         async def structured() -> str:
@@ -820,3 +869,14 @@ def _assert_not_cancelled() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+class TestFifthPositionalArgument:
+    def test_may_be_the_metadata_or_the_start_time(self) -> None:
+        @tool()
+        async def nothing() -> None: ...
+
+        now = datetime.now(UTC)
+        assert Turn("nothing", [], {}, 60, {"user": 1}).metadata == {"user": 1}
+        assert Turn("nothing", [], {}, 60, {"user": 1}).start_time is None
+        assert Turn("nothing", [], {}, 60, now).start_time == now

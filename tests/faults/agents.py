@@ -108,6 +108,13 @@ async def swallowing() -> str:
 
 
 @tool()
+async def blocking(gate: str) -> None:
+    """Hold up the loop that runs tools, until the file is there."""
+    while not os.path.exists(gate):  # noqa: ASYNC240
+        time.sleep(POLL_SECONDS)  # noqa: ASYNC251
+
+
+@tool()
 async def cleaning(path: str) -> AsyncIterator[int]:
     """Tell, in the file, that the cleaning up was done."""
     try:
@@ -275,6 +282,12 @@ async def remember(item: Any, memory: WorkingMemory, how: str = "return", gate: 
         raise ValueError("on purpose")
     await exists(gate)
     return memory.items
+
+
+@tool()
+async def remember_and_return(item: Any, tool_name: str, memory: WorkingMemory) -> Turn[Any]:
+    memory.append(item)
+    return Turn(tool_name, kwargs={"value": item})
 
 
 Agent("coded", "Made by code", [echo, remember, send, send_and_wait], memory=WorkingMemory(5))

@@ -1,9 +1,13 @@
 """Tools that misbehave: the turn ends ``error`` and says why; the server, the agent and all others live on."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from tests.caller import Caller
 from tests.faults.agents import HOSTILE
+from tests.follower import following
 from tests.history import check_log
 from tests.service import Service
 
@@ -63,6 +67,22 @@ async def test_a_bomb_left_behind(service: Service, caller: Caller) -> None:
         assert (await caller.do(agent, "echo", args=[number]))["output"] == number
         assert (await caller.ended(held))["status"] == "completed"
     assert service.running
+
+
+async def test_a_tool_that_blocks_its_loop(service: Service, caller: Caller, tmp_path: Path) -> None:
+    """HTTP is served elsewhere: requests are answered, turns accepted, streams go on."""
+    agent, quiet, gate = await caller.make_agent("blocking"), await caller.make_agent("echo"), tmp_path / "gate"
+    turn = await caller.submit(agent, "blocking", args=[str(gate)])
+    await caller.becomes(turn, "running")
+    async with following(f"{service.url}/agents/{quiet}/stream") as follower:
+        began = time.monotonic()
+        other = await caller.submit(quiet, "echo", args=[1])
+        await follower.until_type("turn.queued")
+        assert (await caller.http.get("/readyz")).status_code == 200
+        assert time.monotonic() - began < 1.0
+        gate.touch()
+        assert (await caller.ended(other))["output"] == 1
+    assert (await caller.ended(turn))["status"] == "completed"
 
 
 async def test_too_many_values(caller: Caller) -> None:

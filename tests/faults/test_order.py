@@ -37,15 +37,21 @@ async def lines(path: Path, number: int) -> None:
 
 
 async def test_each_agent_runs_its_turns_one_after_the_other(caller: Caller, tmp_path: Path) -> None:
-    path = tmp_path / "spans"
-    agents = [await caller.make_agent("span") for _ in range(4)]
+    """In the order of their mailbox, which is full of them when the first one begins."""
+    path, gate = tmp_path / "spans", tmp_path / "gate"
+    agents = [await caller.make_agent("span", "gated") for _ in range(4)]
+    for agent in agents:
+        await caller.becomes(await caller.submit(agent, "gated", args=[str(gate)]), "running")
 
     async def post(agent: str) -> list[Json]:
         return [await caller.submit(agent, "span", args=[str(path)]) for _ in range(15)]
 
     turns = dict(zip(agents, await asyncio.gather(*map(post, agents)), strict=True))
+    assert [turn["position"] for turn in turns[agents[0]]] == list(range(1, 16))
+    gate.touch()
     for posted in turns.values():
-        await caller.ended(posted[-1])
+        for turn in posted:
+            assert (await caller.ended(turn))["status"] == "completed"
     by_agent = defaultdict(list)
     for span in spans(path):
         by_agent[span[0]].append(span)

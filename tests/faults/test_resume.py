@@ -114,8 +114,8 @@ async def test_other_clients_understand_the_stream(caller: Caller) -> None:
 
 NASTY = [
     "\n\nevent: turn.completed\ndata: {}\n\n", "\r\rid: 999999\r\r", "\r\n\r\ndata: x", "a\u2028b\u2029c\u0085d",
-    "\x00", ": comment\n", "\ufeff", "\x0b\x0c\x1c\x1d\x1e", "data: [DONE]\n\n", "\U0001f600\u0301", "</script><script>",
-    "\\u000a",
+    "\x00", ": comment\n", "\ufeff", "\x0b\x0c\x1c\x1d\x1e", "data: [DONE]\n\n", "\U0001f600\u0301", "\\u000a",
+    "</script><script>",
 ]  # fmt: skip
 
 

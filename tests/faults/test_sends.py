@@ -140,10 +140,13 @@ async def test_agents_of_the_code_send_to_those_of_the_api(service: Service, cal
 
 
 async def test_memory_is_committed_with_completed_only(caller: Caller, tmp_path: Path) -> None:
-    agent, gate = await caller.make_agent("remember", memory={"limit": 3}), str(tmp_path / "never")
+    tools, gate = ("remember", "remember_and_return"), str(tmp_path / "never")
+    agent = await caller.make_agent(*tools, memory={"limit": 3})
     assert (await caller.do(agent, "remember", args=["a"]))["output"] == ["a"]
     assert (await caller.do(agent, "remember", args=["lost", "raise"]))["status"] == "error"
     assert (await caller.do(agent, "remember", args=["lost", "return", gate], timeout=0.1))["status"] == "timeout"
+    # The tool is through, and only then its turn fails: the agent does not accept what it returned.
+    assert (await caller.do(agent, "remember_and_return", args=["lost", "echo"]))["status"] == "error"
     running = await caller.submit(agent, "remember", args=["lost", "return", gate])
     await caller.becomes(running, "running")
     await caller.cancel(running)

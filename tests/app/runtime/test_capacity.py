@@ -1,0 +1,48 @@
+"""Places for running turns: reserved before a turn may begin, given back whatever happens."""
+
+import pytest
+
+from pygents_app.runtime.capacity import Capacity
+
+
+def capacity(concurrency: int) -> Capacity:
+    return Capacity(node="n", tools=frozenset({"free"}), concurrency=concurrency)
+
+
+def test_many_commands_of_one_moment_cannot_overshoot() -> None:
+    places = capacity(2)
+    with places.starting() as first, places.starting() as second, places.starting() as third:
+        assert (first, second) == (places.following(), places.following())
+        assert third is None
+        assert places.free == 0
+    assert places.free == 2
+
+
+def test_a_place_comes_back_after_an_error() -> None:
+    places = capacity(1)
+    with pytest.raises(ValueError, match="on purpose"), places.starting():
+        raise ValueError("on purpose")
+    assert places.free == 1
+
+
+def test_running_turns_take_places() -> None:
+    places = capacity(3)
+    places.busy = lambda: 2
+    assert places.free == 1
+    with places.starting() as starter, places.starting() as none:
+        assert starter is not None
+        assert none is None
+
+
+def test_draining_begins_nothing() -> None:
+    places = capacity(3)
+    assert places.accepts()
+    places.draining = True
+    with places.starting() as starter:
+        assert starter is None
+    assert places.following() is None
+    assert not places.accepts()
+
+
+def test_a_held_lock_allows_its_tool_only() -> None:
+    assert capacity(1).holding("locked").tools == {"locked"}
