@@ -56,7 +56,7 @@ class Outbox:
     def _schedule(self) -> None:
         if not (self._scheduled or self._flying or self._closed):
             self._scheduled = True
-            # Two steps, so that the end of code that ends right after a value still travels with it: one commit, not two.
+            # Two steps, so that the end of code that ends right after a value still travels with it: one commit.
             self._loop.call_soon(self._loop.call_soon, self._flush)
 
     def _flush(self) -> None:

@@ -181,7 +181,7 @@ class Runner:
             self._task.cancel()
 
     def sweep(self, now: float) -> None:
-        """End the turn from outside if its code had to stop and has not within the grace. ``now``: monotonic seconds."""
+        """End the turn from outside if its code had to stop and has not within the grace. ``now`` is monotonic."""
         outcome = self._overdue(now - self._kit.limits.cancel_grace)
         if outcome is not None and self._scribe is not None and not self.abandoned:
             self.abandoned = True
