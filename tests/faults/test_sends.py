@@ -152,4 +152,4 @@ async def test_memory_is_committed_with_completed_only(caller: Caller, tmp_path:
     await caller.cancel(running)
     assert (await caller.ended(running))["status"] == "cancelled"
     outputs = [(await caller.do(agent, "remember", args=[item]))["output"] for item in "bcd"]
-    assert outputs[-1] == ["b", "c", "d"]
+    assert outputs == [["a", "b"], ["a", "b", "c"], ["b", "c", "d"]]
