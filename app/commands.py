@@ -22,11 +22,13 @@ from .model import (
 class Starter(NamedTuple):
     """The node that may begin a turn within a command, and the tools whose turns it can begin right now.
 
-    A tool with a lock is not among them: its turn is begun only once the lock is held.
+    A tool with a lock is not among them: its turn is begun only once the lock is held. ``code_agents`` are the agents
+    of the code that the node has; one that is gone from the code stays stored, and its turns wait.
     """
 
     node: str
     tools: frozenset[str]
+    code_agents: frozenset[str] = frozenset()
 
 
 class Origin(NamedTuple):
@@ -49,9 +51,12 @@ class CreateAgent:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Accept turns, all or none. With ``origin`` it is a send (or a put of a running turn) and is fenced.
+    """Accept turns, all or none; none at all is only a question after the ``record``.
 
-    ``guarded``: the turns have passed the agent's BEFORE_PUT hooks; without it an agent that has some refuses them.
+    With ``origin`` it is a send (or a put of a running turn) and is fenced.
+
+    ``guarded``: whoever asks cares for the agent's put hooks; without it an agent that has some refuses the turns.
+    ``code_agents``: as in ``Starter``; an agent of the code that is not among them takes no turns.
     """
 
     agent: str
@@ -61,6 +66,7 @@ class Enqueue:
     origin: Origin | None = None
     starter: Starter | None = None
     guarded: bool = False
+    code_agents: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Let the scheduled turns that are due join the mailbox, ties in the order of acceptance."""
+    """Let the scheduled turns that are due join the mailbox, for when no other command of the agent does."""
 
     agent: str
     starter: Starter | None = None
@@ -146,12 +152,12 @@ Command = CreateAgent | Enqueue | Claim | Append | Finish | Release | Cancel | P
 
 
 class GuardNeeded(ServiceError):
-    """The answer to ``Enqueue`` when the agent has BEFORE_PUT hooks that the turns have not passed yet."""
+    """The answer to ``Enqueue`` when the agent has put hooks that nobody has cared for."""
 
     type, status, title = "guard-needed", 500, "The agent's hooks come first"
 
     def __init__(self, definition: Definition) -> None:
-        super().__init__(f"Turns for {definition.name!r} must pass its BEFORE_PUT hooks first.")
+        super().__init__(f"Turns for {definition.name!r} must pass its put hooks.")
         self.definition = definition
 
 

@@ -4,7 +4,7 @@ A draft takes an agent's head and collects what is to be written: the head as it
 numbers the events, so that the log is gapless by construction, and refuses any move of a turn that is not in ``MOVES``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -13,6 +13,7 @@ from .commands import Reply, Starter
 from .model import (
     Begun,
     CancelRequest,
+    Definition,
     Event,
     EventType,
     Fence,
@@ -101,9 +102,22 @@ class Draft:
         self.change(joined=position, queued=self.head.queued + 1)
         return self.move(turn, TurnStatus.QUEUED, position=position)
 
+    def join_due(self, due: Sequence[Turn], first: Turn | None) -> Turn | None:
+        """Let turns whose time has come join; ``first`` is the mailbox's first turn, returned is what it is then.
+
+        Before anything else joins or begins: a timer that is late must not put them behind what was accepted later.
+        """
+        if not due:
+            return first
+        self.change(scheduled=self.head.scheduled - len(due))
+        joined = [self.join(turn) for turn in due]
+        return first or joined[0]
+
     def start(self, turn: Turn | None, starter: Starter | None, fence: Fence | None = None) -> bool:
         """Begin ``turn`` if the starter can, as its new owner or (with ``fence``) as the one it is already."""
         if turn is None or starter is None or self.head.paused or turn.spec.tool not in starter.tools:
+            return False
+        if is_gone(self.head.definition, starter.code_agents):
             return False
         fence = fence or Fence(starter.node, self.head.epoch + 1)
         attempt = turn.attempt + 1
@@ -133,6 +147,11 @@ class Draft:
         return self.move(
             turn, outcome.status, last_seq=seq, end_time=self.now, output=outcome.output, error=outcome.error,
         )  # fmt: skip
+
+
+def is_gone(definition: Definition, code_agents: frozenset[str]) -> bool:
+    """Whether this is an agent of the code that the code does not have any more."""
+    return definition.source == "code" and definition.name not in code_agents
 
 
 def _terminal(turn: Turn, outcome: Outcome, returned: str | None) -> tuple[EventType, bytes]:

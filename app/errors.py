@@ -116,6 +116,10 @@ class AgentExists(ServiceError):
     type, status, title = "agent-exists", 409, "An agent of this name exists with another definition"
 
 
+class AgentGone(ServiceError):
+    type, status, title = "agent-gone", 409, "The agent is gone from the code"
+
+
 class TurnEnded(ServiceError):
     type, status, title = "turn-ended", 409, "The turn has ended"
 

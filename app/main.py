@@ -13,7 +13,7 @@ from pygents_core.agent import Agent, AgentRegistry
 from .api.install import Application, install
 from .api.services import Services
 from .clock import new_id, system_clock
-from .commands import CreateAgent
+from .commands import CreateAgent, Starter
 from .ports import Store
 from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
@@ -47,7 +47,8 @@ class Service:
         catalogue = Catalogue()
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
         store: Store = open_store(settings.store, durability=settings.durability)
-        capacity = Capacity(node=node, tools=catalogue.lockless, concurrency=settings.concurrency)
+        starter = Starter(node, catalogue.lockless, roster.names)
+        capacity = Capacity(starter=starter, concurrency=settings.concurrency)
         worker = Worker(name="pygents-worker")
         submission = Submission(
             store=store,
@@ -55,6 +56,7 @@ class Service:
             starting=capacity.starting,
             accepts=capacity.accepts,
             guard=PutHooks(roster=roster, worker=worker),
+            code_agents=roster.names,
             mailbox_limit=settings.mailbox_limit,
             max_hops=settings.max_hops,
         )
@@ -96,6 +98,8 @@ class Service:
     async def close(self) -> None:
         """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
         AgentRegistry.resolver = None
+        if not self._dispatcher.draining:
+            await self._dispatcher.drain(0, STOP_SECONDS)
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()

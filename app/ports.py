@@ -84,8 +84,8 @@ class Reads(Protocol):
         """Agents that have an owner: at start they are those that a node left behind."""
         ...
 
-    async def ready_agents(self, limit: int) -> list[str]:
-        """Agents with queued turns, no owner and no pause."""
+    async def ready_agents(self, limit: int, after: str = "") -> list[str]:
+        """Agents with queued turns, no owner and no pause, by name."""
         ...
 
     async def next_due(self) -> tuple[int, list[str]] | None:

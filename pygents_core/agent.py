@@ -108,8 +108,8 @@ class Agent:
         if AgentHook.BEFORE_PUT in self.hooks:
             await self.admit(turn, guard_hooks=False)
         await self.mailbox.put(turn, delay=delay, not_before=not_before)
-        if after := self.hooks.get(AgentHook.AFTER_PUT):
-            await HookRunner(limit=self.hook_timeout).fire(AgentHook.AFTER_PUT, after, self, turn)
+        if AgentHook.AFTER_PUT in self.hooks:
+            await self.tell_put(turn)
 
     async def admit(self, turn: Turn[Any], *, guard_hooks: bool = True) -> None:
         """Do all that ``put`` does before the mailbox: check the tool and run the BEFORE_PUT hooks; nothing is stored.
@@ -121,6 +121,11 @@ class Agent:
         if before := self.hooks.get(AgentHook.BEFORE_PUT):
             runner = HookRunner(limit=self.hook_timeout, wrap=guard_hooks)
             await runner.fire(AgentHook.BEFORE_PUT, before, self, turn)
+
+    async def tell_put(self, turn: Turn[Any]) -> None:
+        """Run the AFTER_PUT hooks for a turn that is in the mailbox. What they raise is logged."""
+        after = self.hooks.get(AgentHook.AFTER_PUT, ())
+        await HookRunner(limit=self.hook_timeout).fire(AgentHook.AFTER_PUT, after, self, turn)
 
     def _refuse_foreign(self, turn: Turn[Any]) -> None:
         tool: Tool | None = turn.tool

@@ -8,19 +8,21 @@ from ..commands import Starter
 
 
 class Capacity:
-    """``concurrency`` turns at once; ``tools`` are those whose turns can begin without waiting for a lock.
+    """``concurrency`` turns at once; ``starter`` names this node and the turns that it can begin without a lock.
 
     A command that may begin a turn reserves a place first, so that many commands of one moment cannot overshoot.
+    ``crowded``, set by the dispatcher: agents wait for a place, so that those that have one must take turns with them.
     ``busy``, set by whoever executes, counts begun turns; a place that is briefly counted twice only delays a claim.
     """
 
-    def __init__(self, *, node: str, tools: frozenset[str], concurrency: int) -> None:
-        self._starter = Starter(node, tools)
+    def __init__(self, *, starter: Starter, concurrency: int) -> None:
+        self._starter = starter
         self._concurrency = concurrency
         self._reserved = 0
         self._lock = threading.Lock()
         self.busy: Callable[[], int] = lambda: 0
         self.draining = False
+        self.crowded = False
 
     @property
     def free(self) -> int:
@@ -43,9 +45,9 @@ class Capacity:
                 self._reserved -= reserved
 
     def following(self) -> Starter | None:
-        """For the end of a turn: the next one takes the place that becomes free."""
-        return None if self.draining else self._starter
+        """For the end of a turn: the next one takes the place that becomes free, unless other agents wait for it."""
+        return None if self.draining or self.crowded else self._starter
 
-    def holding(self, tool: str) -> Starter:
-        """For a turn whose tool's lock is held."""
-        return Starter(self._starter.node, frozenset({tool}))
+    def holding(self, tool: str) -> Starter | None:
+        """For a turn whose tool's lock is held; None during the drain, which begins nothing."""
+        return None if self.draining else self._starter._replace(tools=frozenset({tool}))

@@ -26,7 +26,7 @@ from .runner import Runner
 log = logging.getLogger("pygents.dispatcher")
 
 SCAN_SECONDS = 5.0
-SCAN_LIMIT = 1000
+SCAN_PAGE = 1000
 DRAIN_STEP = 0.05
 """How often the drain looks whether the last turn has ended."""
 
@@ -112,8 +112,11 @@ class Dispatcher:
             self._on_loop(self._nudged.set)
 
     def _runner_ended(self, runner: Runner) -> None:
-        """On the worker's thread. A place is free; an agent whose turn did not get to begin may have another."""
-        names = () if runner.has_begun else (runner.agent,)
+        """On the worker's thread. A place is free; an agent whose turn did not get to begin may have another.
+
+        Not at once, if the store refused: the next scan finds it.
+        """
+        names = () if runner.has_begun or runner.was_refused else (runner.agent,)
         if names or self._ready:
             self._on_loop(partial(self._add_ready, names))
 
@@ -132,6 +135,7 @@ class Dispatcher:
                 claim = asyncio.ensure_future(self._claim(name))
                 self._claims.add(claim)
                 claim.add_done_callback(self._claims.discard)
+        self._capacity.crowded = bool(self._ready)
 
     async def _claim(self, name: str) -> None:
         with self._capacity.starting() as starter:
@@ -161,13 +165,20 @@ class Dispatcher:
         while True:
             try:
                 due_in = await self._promote()
-                self._add_ready(tuple(await self._store.ready_agents(SCAN_LIMIT)))
+                await self._scan()
             except Exception:
                 log.exception("looking for work failed; trying again")
                 due_in = SCAN_SECONDS
             self._nudged.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nudged.wait(), min(due_in, SCAN_SECONDS))
+
+    async def _scan(self) -> None:
+        """All of them: the first page may be agents that cannot begin."""
+        after = ""
+        while names := await self._store.ready_agents(SCAN_PAGE, after):
+            self._add_ready(tuple(names))
+            after = names[-1]
 
     async def _promote(self) -> float:
         """Promote what is due; seconds until the next scheduled turn is."""

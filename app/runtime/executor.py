@@ -72,9 +72,10 @@ class Executor:
         return any(runner.abandoned and runner.agent == agent for runner in tuple(self._runners.values()))
 
     def running(self) -> list[str]:
-        """The ids of the turns that have a runner or will have one at once."""
-        assigned = [order.turn.id for order in tuple(self._inbox) if isinstance(order, Assignment)]
-        return [*self._runners, *assigned]
+        """The ids of the turns that have begun and not ended, those that are assigned included."""
+        assigned = [order.turn.id for order in tuple(self._inbox) if isinstance(order, Assignment) and order.begun]
+        runners = tuple(self._runners.values())
+        return [*(each.turn.id for each in runners if each.has_begun and not each.abandoned), *assigned]
 
     # --- on the worker's loop ----------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class DurableMailbox:
         sender = running_sender.get()
         try:
             if sender is None:
-                await self._submission.submit(agent, [request])
+                await self._submission.submit(agent, [request], guarded=not hop)
                 return
             await self._submission.send(
                 agent,
@@ -78,16 +78,16 @@ class DurableMailbox:
                 guarded=not hop,
             )
         except errors.ServiceError as error:
-            raise _as_library_error(error, request) from error
+            raise as_library_error(error, request.tool) from error
 
 
-def _as_library_error(error: errors.ServiceError, request: TurnRequest) -> Exception:
+def as_library_error(error: errors.ServiceError, tool: str) -> Exception:
     """What a tool sees is the library's: the same code runs in memory."""
     match error:
-        case errors.AgentNotFound():
+        case errors.AgentNotFound() | errors.AgentGone():
             return core_errors.UnregisteredAgentError(error.detail)
         case errors.InvalidArguments():
-            return core_errors.ArgumentsError(request.tool, [_detail(each) for each in error.fields["errors"]])
+            return core_errors.ArgumentsError(tool, [_detail(each) for each in error.fields["errors"]])
         case errors.ToolNotAccepted() | errors.SubmitRejected():
             return ValueError(error.detail)
         case errors.MailboxFull():

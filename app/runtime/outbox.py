@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from ..commands import Append, Appended
-from ..errors import ServiceError, StoreFull, Unavailable
+from ..errors import StoreFull, Unavailable
 from ..model import Begun
 from ..ports import Store
 
@@ -21,7 +21,10 @@ RETRY_SECONDS = 0.5
 
 
 class Outbox:
-    """``lost`` is called once if the agent has another owner now: nothing of this turn can be written any more."""
+    """``lost`` is called once if a value cannot be logged: another owner has the agent, or the store is broken.
+
+    ``failure`` is then the reason. A store that has no space, or does not answer for now, is asked again and again.
+    """
 
     def __init__(self, begun: Begun, *, store: Store, lost: Callable[[], object]) -> None:
         self._begun, self._store, self._lost = begun, store, lost
@@ -32,24 +35,32 @@ class Outbox:
         self._flying: tuple[bytes, ...] = ()
         self._settled: asyncio.Future[None] | None = None
         self._closed = False
+        self.failure: BaseException | None = None
         self._then: Callable[[tuple[bytes, ...]], None] | None = None
 
     async def put(self, value: bytes) -> None:
-        """Take a value; waits while too much is pending."""
+        """Take a value; waits while too much is pending. After ``close`` or a failure it is dropped."""
+        if self._closed:
+            return
         self._pending.append(value)
         self._size += len(value)
         self._schedule()
-        while self._size > PENDING_BYTES or len(self._pending) > PENDING_VALUES:
+        while self._is_full():
             await self._settle()
 
     def close(self, then: Callable[[tuple[bytes, ...]], None]) -> None:
         """Call ``then`` with the values that are left, once no command is under way: they go with the turn's end."""
         self._closed = True
+        self._wake()
         if self._flying:
             self._then = then
             return
         left, self._pending, self._size = tuple(self._pending), [], 0
         then(left)
+
+    def _is_full(self) -> bool:
+        """Not once it is closed: code that nobody listens to any more must be able to end."""
+        return not self._closed and (self._size > PENDING_BYTES or len(self._pending) > PENDING_VALUES)
 
     # --- one command at a time ---------------------------------------------------------------------------------------
 
@@ -77,17 +88,25 @@ class Outbox:
             self._loop.call_later(RETRY_SECONDS, self._commit)
             return
         self._flying = ()
-        if self._settled is not None:
-            self._settled.set_result(None)
-            self._settled = None
-        if isinstance(error, ServiceError):
-            self._closed = True
-            self._pending, self._size = [], 0
-            self._lost()
+        if error is not None:
+            self._give_up(error)
+        self._wake()
         if self._then is not None:
             self.close(self._then)
         elif self._pending:
             self._schedule()
+
+    def _give_up(self, error: BaseException) -> None:
+        """What was yielded cannot be logged, so nothing after it may be: the code is told to stop."""
+        self.failure = error
+        self._closed = True
+        self._pending, self._size = [], 0
+        self._lost()
+
+    def _wake(self) -> None:
+        if self._settled is not None:
+            self._settled.set_result(None)
+            self._settled = None
 
     async def _settle(self) -> None:
         if self._settled is None:

@@ -3,7 +3,7 @@
 import asyncio
 from enum import StrEnum
 
-from pygents_core.errors import HookFailed, HopLimitError, MailboxFullError, TurnTimeoutError
+from pygents_core.errors import HookFailed, HopLimitError, MailboxFullError
 
 from .. import payloads
 from ..model import Outcome, TurnStatus
@@ -39,12 +39,14 @@ DRAINED = Outcome(
 )
 
 
-def outcome_of(error: BaseException | None, output: bytes | None, stop: Stop | None) -> Outcome:
-    """``error``: what the code ended with, None if it returned."""
+def outcome_of(
+    error: BaseException | None, output: bytes | None, *, timed_out: bool = False, stop: Stop | None = None
+) -> Outcome:
+    """``error``: what the code ended with, None if it returned. ``timed_out``: by the turn's own limit, no other."""
     match error:
         case None:
             return Outcome(TurnStatus.COMPLETED, output=output)
-        case TurnTimeoutError():
+        case _ if timed_out:
             return TIMED_OUT
         case asyncio.CancelledError() if stop is Stop.CANCEL:
             return CANCELLED

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 from ..model import TurnRef
 
+MAX_TIMEOUT = 86_400.0
+"""Seconds: the longest that a turn may take."""
+
 
 class TurnRequest(NamedTuple):
     """A turn as asked for. ``timeout`` in seconds; ``not_before`` in microseconds since the epoch."""

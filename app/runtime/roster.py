@@ -42,8 +42,10 @@ class Roster:
         """The agents of the code, as they are to be stored."""
         return [_define(agent) for agent in self._agents.values()]
 
-    def is_code(self, name: str) -> bool:
-        return name in self._agents
+    @property
+    def names(self) -> frozenset[str]:
+        """The agents of the code."""
+        return frozenset(self._agents)
 
     def agent(self, definition: Definition) -> Agent:
         """The agent of the code, or one built from its stored definition with those of its tools that are here."""

@@ -11,15 +11,19 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Any, NamedTuple
 
+from pygents_core.agent import Agent
 from pygents_core.errors import NotJsonError
+from pygents_core.memory import WorkingMemory
 from pygents_core.serialization import dumps
+from pygents_core.turn import StopReason
 from pygents_core.turn import Turn as CoreTurn
 
 from ..commands import Claim
-from ..model import Begun, Definition, Outcome, Turn
+from ..errors import ServiceError
+from ..model import Begun, Definition, Outcome, Turn, TurnSpec
 from ..ports import Store
 from .capacity import Capacity
-from .mailbox import Sender, running_sender
+from .mailbox import Sender, as_library_error, running_sender
 from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ValueRefused, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
@@ -27,6 +31,9 @@ from .submission import Submission
 from .translation import core_turn, request_of
 
 log = logging.getLogger("pygents.runner")
+
+_background: set[asyncio.Task[None]] = set()
+"""Hooks that run after a turn's end: the event loop alone would let them be collected."""
 
 
 class Limits(NamedTuple):
@@ -49,7 +56,7 @@ class Equipment(NamedTuple):
 
 
 class NotBegun(Exception):
-    """The turn was cancelled, or its agent paused, while it waited for its tool's lock."""
+    """While it waited for its tool's lock, the turn was cancelled, its agent paused, or the service began to drain."""
 
 
 class Runner:
@@ -78,11 +85,12 @@ class Runner:
         self._ending = Ending(CANCELLED)
         self._values = 0
         self._error: BaseException | None = None
+        self._put: tuple[Agent, CoreTurn[Any]] | None = None
         self._stop: Stop | None = None
         self._stop_at: float | None = None
-        self._task = self._loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
         if begun is not None:
             self._scribe = self._new_scribe(begun)
+        self._task = self._loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
         self._task.add_done_callback(self._code_stopped)
 
     @property
@@ -93,6 +101,11 @@ class Runner:
     def has_begun(self) -> bool:
         return self._scribe is not None
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether the store did not let it begin, for now."""
+        return isinstance(self._error, ServiceError)
+
     # --- the user's code ---------------------------------------------------------------------------------------------
 
     async def _contain(self, begun: Begun | None) -> None:
@@ -101,6 +114,15 @@ class Runner:
             await self._perform(begun)
         except BaseException as error:
             self._error = error
+        if self._scribe is None and not isinstance(self._error, NotBegun | asyncio.CancelledError | ServiceError):
+            await self._fail_unbegun()
+
+    async def _fail_unbegun(self) -> None:
+        """A turn that cannot even be prepared must end as an error, and to end it has to begin."""
+        try:
+            await self._claim()
+        except (NotBegun, ServiceError) as refusal:
+            self._error = refusal
 
     async def _perform(self, begun: Begun | None) -> None:
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)
@@ -113,17 +135,25 @@ class Runner:
         async with aclosing(agent.run_turn(core, begin=None if begun is not None else self._begin)) as values:
             async for value in values:
                 await self._take(value)
-        await self._keep(core)
+        await self._keep(agent, core)
 
     async def _begin(self) -> None:
         """The tool's lock is held: the durable begin comes now, before anything of the turn."""
+        begun = await self._claim()
+        if self._core is not None:
+            self._enter(self._core, begun)
+
+    async def _claim(self) -> Begun:
+        """Raises NotBegun if the turn may not begin (any more), ServiceError if the store refuses."""
         starter = self._kit.capacity.holding(self.turn.spec.tool)
+        if starter is None:
+            raise NotBegun
         claimed = await self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
-        if claimed.begun is None or self._core is None:
+        if claimed.begun is None:
             raise NotBegun
         self._scribe = self._new_scribe(claimed.begun)
         self._began(self)
-        self._enter(self._core, claimed.begun)
+        return claimed.begun
 
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
         """From here on the code is this turn's: what it sends is fenced by it."""
@@ -139,8 +169,8 @@ class Runner:
             store=self._kit.store,
             capacity=self._kit.capacity,
             mailbox_limit=self._kit.limits.mailbox,
-            lost=self._task.cancel,
-            ended=lambda: self._ended(self),
+            lost=self._lost,
+            ended=self._through,
         )
 
     async def _take(self, value: Any) -> None:
@@ -163,14 +193,23 @@ class Runner:
             raise ValueRefused("too_large", size)
         return encoded
 
-    async def _keep(self, core: CoreTurn[Any]) -> None:
+    async def _keep(self, agent: Agent, core: CoreTurn[Any]) -> None:
         """What is committed with the turn's end: its memory, and a turn that the tool returned, checked now."""
-        memory = dumps(core.memory.items) if core.memory is not None else None
-        returned = None
-        if isinstance(core.output, CoreTurn) and (sender := running_sender.get()) is not None:
-            request = request_of(core.output)
-            returned = await self._kit.submission.returned(self.agent, request, sender.lineage(hop=False))
+        memory = _encode_memory(core.memory) if core.memory is not None else None
+        returned = await self._returned(agent, core.output) if isinstance(core.output, CoreTurn) else None
         self._ending = Ending(CANCELLED, memory, returned)
+
+    async def _returned(self, agent: Agent, turn: CoreTurn[Any]) -> TurnSpec | None:
+        sender = running_sender.get()
+        if sender is None:
+            return None
+        await agent.admit(turn)
+        request = request_of(turn)
+        self._put = (agent, turn)
+        try:
+            return await self._kit.submission.returned(self.agent, request, sender.lineage(hop=False))
+        except ServiceError as error:
+            raise as_library_error(error, request.tool) from error
 
     # --- the ways in from outside ------------------------------------------------------------------------------------
 
@@ -179,6 +218,10 @@ class Runner:
         if self._stop is None:
             self._stop, self._stop_at = why, monotonic()
             self._task.cancel()
+
+    def _lost(self) -> None:
+        """What the code yields is accepted no more."""
+        self._task.cancel()
 
     def sweep(self, now: float) -> None:
         """End the turn from outside if its code had to stop and has not within the grace. ``now`` is monotonic."""
@@ -198,14 +241,29 @@ class Runner:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
+    def _through(self) -> None:
+        if self._put is not None:
+            telling = self._loop.create_task(self._put[0].tell_put(self._put[1]))
+            _background.add(telling)
+            telling.add_done_callback(_background.discard)
+        self._ended(self)
+
     def _code_stopped(self, task: "asyncio.Task[None]") -> None:
         error = asyncio.CancelledError() if task.cancelled() else self._error
         if self._scribe is None:
-            if not isinstance(error, NotBegun | asyncio.CancelledError):
-                log.error("turn %s of agent %s could not begin", self.turn.id, self.agent, exc_info=error)
             self._ended(self)
         elif self.abandoned:
             self._scribe.release()
         else:
-            outcome = outcome_of(error, self._output.encoded(), self._stop)
+            timed_out = self._core is not None and self._core.stop_reason is StopReason.TIMEOUT
+            outcome = outcome_of(error, self._output.encoded(), timed_out=timed_out, stop=self._stop)
             self._scribe.finish(self._ending._replace(outcome=outcome))
+        if not self.was_refused:
+            self._error = None  # its traceback holds this runner, and all that the code held
+
+
+def _encode_memory(memory: WorkingMemory) -> bytes:
+    try:
+        return dumps(memory.items)
+    except NotJsonError as error:
+        raise ValueRefused("not_json", f"The working memory cannot be written as JSON: {error}") from error

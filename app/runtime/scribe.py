@@ -9,14 +9,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from .. import payloads
 from ..commands import Finish, Release
-from ..errors import StoreFull, Unavailable
-from ..model import Begun, Outcome, TurnSpec
+from ..errors import Fenced, StoreFull, Unavailable
+from ..model import Begun, Outcome, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
 from .outbox import RETRY_SECONDS, Outbox
 
 log = logging.getLogger("pygents.scribe")
+
+REPEAT_SECONDS = 5.0
+"""How long to wait before an end that the store refused for no good reason is tried again, bare."""
+
+NOT_STORED = Outcome(
+    TurnStatus.ERROR, error=payloads.error("not_stored", "The store could not take what the turn had to say.")
+)
 
 
 class Ending(NamedTuple):
@@ -56,7 +64,7 @@ class Scribe:
 
     def finish(self, ending: Ending) -> None:
         """Write the end after the values that are under way, and begin the next turn."""
-        self._outbox.close(lambda values: self._execute(self._finish(ending, values)))
+        self._outbox.close(lambda values: self._execute(self._finish(self._honest(ending), values)))
 
     def abandon(self, outcome: Outcome) -> None:
         """Write the end although the code has not stopped; the agent stays owned until ``release``."""
@@ -69,6 +77,10 @@ class Scribe:
         self._released = Release(spec.agent, self._begun.fence, self._capacity.following())
         if not self._held:
             self._execute(self._released)
+
+    def _honest(self, ending: Ending) -> Ending:
+        """A turn some of whose values could not be logged is not what its code thinks it is."""
+        return Ending(NOT_STORED) if self._outbox.failure is not None else ending
 
     def _finish(self, ending: Ending, values: tuple[bytes, ...]) -> Finish:
         spec = self._begun.turn.spec
@@ -93,12 +105,25 @@ class Scribe:
         error = None if done.cancelled() else done.exception()
         if isinstance(error, StoreFull | Unavailable):
             self._loop.call_later(RETRY_SECONDS, self._execute, command)
-            return
-        if error is not None:
-            log.error("the end of %s was not accepted: %r", self._begun.turn.ref, error)
+        elif error is not None and not isinstance(error, Fenced):
+            log.error("the end of %s cannot be stored as it is: %r", self._begun.turn.ref, error)
+            self._loop.call_later(REPEAT_SECONDS, self._execute, _bare(command))
+        else:
+            if error is not None:
+                log.warning("%s has another owner: its end was not accepted", self._begun.turn.ref)
+            self._written(command)
+
+    def _written(self, command: Finish | Release) -> None:
         if isinstance(command, Release) or not command.hold:
             self._ended()
             return
         self._held = False
         if self._released is not None:
             self._execute(self._released)
+
+
+def _bare(command: Finish | Release) -> Finish | Release:
+    """The end without anything that could be what the store chokes on."""
+    if isinstance(command, Release):
+        return command
+    return replace(command, outcome=NOT_STORED, values=(), memory=None, returned=None)

@@ -17,6 +17,7 @@ from .. import errors
 from ..clock import new_id
 from ..commands import AgentReply, Cancel, Cancelled, CreateAgent, Enqueue, Enqueued, GuardNeeded, Origin, Starter
 from ..model import CancelRequest, Definition, KeyRecord, TurnSpec
+from ..pointers import pointer
 from ..ports import Store
 from .catalogue import HOOK_TYPES, Catalogue, registered_hooks
 from .requests import Lineage, TurnRequest
@@ -24,15 +25,20 @@ from .translation import core_turn
 
 
 class PutGuard(Protocol):
-    """Runs the BEFORE_PUT hooks of an agent, wherever tools run. Raises ``SubmitRejected`` or ``Unavailable``."""
+    """Runs the put hooks of an agent, wherever tools run."""
 
-    async def __call__(self, definition: Definition, turn: CoreTurn[Any]) -> None: ...
+    async def before(self, definition: Definition, turn: CoreTurn[Any]) -> None:
+        """BEFORE_PUT. Raises ``SubmitRejected`` or ``Unavailable``."""
+
+    async def after(self, definition: Definition, turn: CoreTurn[Any]) -> None:
+        """AFTER_PUT. Raises nothing."""
 
 
 class Submission:
     """``starting`` reserves a place among the turns that this node runs at once.
 
-    ``accepts`` tells whether it still takes turns from outside. ``mailbox_limit`` counts turns, ``max_hops`` sends.
+    ``accepts`` tells whether it still takes turns from outside, ``code_agents`` which agents of the code it has.
+    ``mailbox_limit`` counts turns, ``max_hops`` sends.
     """
 
     def __init__(
@@ -43,12 +49,13 @@ class Submission:
         starting: Callable[[], AbstractContextManager[Starter | None]],
         accepts: Callable[[], bool],
         guard: PutGuard,
+        code_agents: frozenset[str],
         mailbox_limit: int,
         max_hops: int,
     ) -> None:
         self._store, self._catalogue = store, catalogue
         self._starting, self._accepts, self._guard = starting, accepts, guard
-        self._mailbox_limit, self._max_hops = mailbox_limit, max_hops
+        self._code_agents, self._mailbox_limit, self._max_hops = code_agents, mailbox_limit, max_hops
 
     async def submit(
         self,
@@ -58,16 +65,34 @@ class Submission:
         caller: str = "",
         key: str | None = None,
         digest: bytes = b"",
+        guarded: bool = False,
     ) -> Enqueued:
         """Accept turns from outside, all or none. Answers once they are durable.
 
-        Raises Draining, AgentNotFound, ToolNotAccepted, InvalidArguments, SubmitRejected, MailboxFull, KeyReused.
+        ``guarded``: the caller cares for the agent's put hooks.
+
+        A ``key`` that is known is answered with its turns even if they would not be accepted any more. Raises Draining,
+        AgentNotFound, AgentGone, ToolNotAccepted, InvalidArguments, SubmitRejected, MailboxFull, KeyReused.
         """
+        record = KeyRecord(agent, caller, key, digest, ()) if key is not None else None
+        try:
+            self._check_open()
+            specs = tuple([await self._spec(agent, request) for request in requests])
+            if record is not None:
+                record = record._replace(turn_ids=tuple(spec.id for spec in specs))
+            return await self._enqueue(replace(self._command(agent, specs, record), guarded=guarded))
+        except errors.ServiceError:
+            known = await self._store.execute(self._command(agent, (), record)) if record is not None else None
+            if known is None or not known.turns:
+                raise
+            return known
+
+    def _check_open(self) -> None:
         if not self._accepts():
             raise errors.Draining("The service is shutting down. Try again shortly.", headers={"Retry-After": "2"})
-        specs = tuple([await self._spec(agent, request) for request in requests])
-        record = KeyRecord(agent, caller, key, digest, tuple(spec.id for spec in specs)) if key is not None else None
-        return await self._enqueue(Enqueue(agent, specs, self._mailbox_limit, record=record))
+
+    def _command(self, agent: str, specs: tuple[TurnSpec, ...], record: KeyRecord | None) -> Enqueue:
+        return Enqueue(agent, specs, self._mailbox_limit, record=record, code_agents=self._code_agents)
 
     async def send(
         self,
@@ -88,9 +113,8 @@ class Submission:
             raise errors.HopLimit(f"The chain of sends is longer than {self._max_hops} hops; it looks like a loop.")
         spec = await self._spec(agent, request, lineage)
         record = KeyRecord(agent, f"turn:{origin.turn.id}", occurrence, b"", (spec.id,))
-        return await self._enqueue(
-            Enqueue(agent, (spec,), self._mailbox_limit, record=record, origin=origin, guarded=guarded)
-        )
+        command = self._command(agent, (spec,), record)
+        return await self._enqueue(replace(command, origin=origin, guarded=guarded))
 
     async def returned(self, agent: str, request: TurnRequest, lineage: Lineage) -> TurnSpec:
         """The spec of a turn that a tool returned; the turn's end enqueues it. Raises InvalidArguments."""
@@ -144,13 +168,17 @@ class Submission:
         )
 
     async def _enqueue(self, command: Enqueue) -> Enqueued:
-        """Most agents have no BEFORE_PUT hooks; those that have refuse a turn that did not pass them."""
+        """Most agents have no put hooks; those that have refuse a turn for which nobody cares for them."""
         try:
             return await self._execute(command)
         except GuardNeeded as needed:
-            for spec in command.specs:
-                await self._guard(needed.definition, core_turn(spec))
-            return await self._execute(replace(command, guarded=True))
+            turns = [core_turn(spec) for spec in command.specs]
+            for turn in turns:
+                await self._guard.before(needed.definition, turn)
+            accepted = await self._execute(replace(command, guarded=True))
+            for turn in turns:
+                await self._guard.after(needed.definition, turn)
+            return accepted
 
     async def _execute(self, command: Enqueue) -> Enqueued:
         with self._starting() as starter:
@@ -174,11 +202,6 @@ def _invalid_arguments(tool: str, error: ArgumentsError | UnregisteredDynamicErr
     return errors.InvalidArguments(
         f"The arguments do not fit tool {tool!r}. GET /tools/{tool} has its schema.", errors=found
     )
-
-
-def pointer(path: Sequence[str | int]) -> str:
-    """A JSON pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _unknown_names(definition: Definition, catalogue: Catalogue) -> list[dict[str, str]]:

@@ -4,14 +4,13 @@ import json
 from datetime import datetime
 from typing import Any
 
-from pygents_core.errors import UnregisteredToolError
 from pygents_core.registry import ToolRegistry
 from pygents_core.serialization import decode_arguments, encode_arguments
 from pygents_core.turn import Turn as CoreTurn
 
 from ..clock import Clock, from_datetime
 from ..model import TurnSpec
-from .requests import TurnRequest
+from .requests import MAX_TIMEOUT, TurnRequest
 
 
 def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn[Any]:
@@ -31,11 +30,17 @@ def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn[Any]:
 
 
 def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnRequest:
-    """A turn made by the user's code as a request: ``@dynamic`` functions by name, other callables evaluated now."""
-    if turn.tool is None:
-        raise UnregisteredToolError("a turn without a tool cannot be put into a mailbox")
+    """A turn made by the user's code as a request: ``@dynamic`` functions by name, other callables evaluated now.
+
+    A turn without a time limit gets the longest. Raises ValueError for a limit that is not in (0, 86,400] seconds and
+    for a turn with hooks of its own, which could not be stored: give them to the agent.
+    """
+    if turn.hooks:
+        raise ValueError("a turn in a durable mailbox cannot have hooks of its own; give them to the agent")
+    timeout = MAX_TIMEOUT if turn.timeout is None else turn.timeout
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(f"timeout must be more than 0 and at most {MAX_TIMEOUT:g} seconds, not {timeout}")
     args, kwargs = encode_arguments(turn.args, turn.kwargs)
-    timeout = turn.timeout if turn.timeout is not None else 60.0
     return TurnRequest(turn.tool.metadata.name, args, kwargs, timeout, dict(turn.metadata), not_before)
 
 

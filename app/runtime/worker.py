@@ -77,9 +77,9 @@ class Worker:
         for task in left:
             task.cancel()
         try:
-            if left:
-                self._loop.run_until_complete(asyncio.wait(left, timeout=1.0))
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            stubborn = self._loop.run_until_complete(asyncio.wait(left, timeout=1.0))[1] if left else ()
+            if not stubborn:
+                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         except BaseException:
             log.exception("a tool's task did not end cleanly")
         finally:

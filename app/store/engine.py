@@ -69,7 +69,7 @@ class Snapshot(Protocol):
 
     def owned_agents(self) -> list[str]: ...
 
-    def ready_agents(self, limit: int) -> list[str]: ...
+    def ready_agents(self, limit: int, after: str = "") -> list[str]: ...
 
     def next_due(self) -> tuple[int, list[str]] | None: ...
 
@@ -81,7 +81,10 @@ class Engine(Protocol):
         ...
 
     def explain(self, error: Exception) -> Exception:
-        """What to answer when a transaction failed with ``error``. Does not return if the process must end."""
+        """What to answer when a transaction failed with ``error``: a ``ServiceError``, whatever a database did.
+
+        Does not return if the process must end.
+        """
         ...
 
     def check(self) -> None:

@@ -82,8 +82,8 @@ class LocalStore:
     async def owned_agents(self) -> list[str]:
         return await self._engine.read(lambda snapshot: snapshot.owned_agents())
 
-    async def ready_agents(self, limit: int) -> list[str]:
-        return await self._engine.read(lambda snapshot: snapshot.ready_agents(limit))
+    async def ready_agents(self, limit: int, after: str = "") -> list[str]:
+        return await self._engine.read(lambda snapshot: snapshot.ready_agents(limit, after))
 
     async def next_due(self) -> tuple[int, list[str]] | None:
         return await self._engine.read(lambda snapshot: snapshot.next_due())

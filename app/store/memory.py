@@ -181,8 +181,8 @@ class MemorySnapshot:
     def owned_agents(self) -> list[str]:
         return [name for name in self._tables.names if not self._tables.agents[name].head.idle]
 
-    def ready_agents(self, limit: int) -> list[str]:
-        heads = (agent.head for agent in self._tables.agents.values())
+    def ready_agents(self, limit: int, after: str = "") -> list[str]:
+        heads = (self._tables.agents[name].head for name in self._tables.names if name > after)
         return [head.name for head in heads if head.queued and head.idle and not head.paused][:limit]
 
     def next_due(self) -> tuple[int, list[str]] | None:

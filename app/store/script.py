@@ -124,7 +124,7 @@ def _head(rows: Rows, head: Head | None, command: Command, now: int) -> View:
 
 
 def _head_next(rows: Rows, head: Head | None, command: Command, now: int) -> View:
-    return View(head, next=_next(rows, head))
+    return View(head, next=_next(rows, head), due=_due(rows, head, now))
 
 
 def _head_turn(rows: Rows, head: Head | None, command: Append | Cancel, now: int) -> View:
@@ -132,7 +132,7 @@ def _head_turn(rows: Rows, head: Head | None, command: Append | Cancel, now: int
 
 
 def _head_turn_next(rows: Rows, head: Head | None, command: Finish, now: int) -> View:
-    return View(head, _turn_of(rows, command.agent, command.turn_id), _next(rows, head))
+    return View(head, _turn_of(rows, command.agent, command.turn_id), _next(rows, head), _due(rows, head, now))
 
 
 def _enqueue(rows: Rows, head: Head | None, command: Enqueue, now: int) -> View:
@@ -141,23 +141,24 @@ def _enqueue(rows: Rows, head: Head | None, command: Enqueue, now: int) -> View:
     return View(
         head,
         next=_next(rows, head) if may_begin else None,
+        due=_due(rows, head, now),
         prior=rows.prior(record.agent, record.caller, record.key) if record is not None else None,
         sender=rows.head(origin.turn.agent) if origin is not None else None,
     )
 
 
-def _promote(rows: Rows, head: Head | None, command: Promote, now: int) -> View:
-    due = rows.due_turns(command.agent, now) if head is not None and head.scheduled else ()
-    return View(head, next=_next(rows, head), due=due)
-
-
 def _recover(rows: Rows, head: Head | None, command: Recover, now: int) -> View:
     current = head.current if head is not None else None
-    return View(head, rows.turn(current) if current is not None else None, _next(rows, head))
+    turn = rows.turn(current) if current is not None else None
+    return View(head, turn, _next(rows, head), _due(rows, head, now))
 
 
 def _next(rows: Rows, head: Head | None) -> Turn | None:
     return rows.next_turn(head) if head is not None and head.queued else None
+
+
+def _due(rows: Rows, head: Head | None, now: int) -> tuple[Turn, ...]:
+    return rows.due_turns(head.name, now) if head is not None and head.scheduled else ()
 
 
 def _turn_of(rows: Rows, agent: str, turn_id: str) -> Turn | None:
@@ -175,6 +176,6 @@ _LOADS: Mapping[type[Command], Callable[[Rows, Head | None, Any, int], View]] = 
     Cancel: _head_turn,
     Pause: _head,
     Resume: _head_next,
-    Promote: _promote,
+    Promote: _head_next,
     Recover: _recover,
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, NoReturn
 
-from ..errors import StartupError, StoreFull, Unavailable
+from ..errors import ServiceError, StartupError, StoreFull, Unavailable
 from .engine import Snapshot, T
 from .lockfile import LockFile
 from .migrations import migrate
@@ -40,6 +40,8 @@ FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLIT
 """No space: ENOSPC is FULL, a quota or a limit on file sizes comes as a failed write."""
 FATAL = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 """After a failed fsync nobody knows what is on the disk, and a second one that succeeds proves nothing."""
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""Primary codes: damage is found wherever it is read, and its extended codes say where."""
 
 
 def die() -> NoReturn:
@@ -91,7 +93,7 @@ class SqliteEngine:
         self._connections.append(db)
         return db
 
-    def explain(self, error: Exception) -> Exception:
+    def explain(self, error: Exception) -> ServiceError:
         code = getattr(error, "sqlite_errorcode", None)
         if code in FATAL:
             log.critical("fsync failed (%s); the process ends, because what is on the disk is not known", error)
@@ -101,7 +103,11 @@ class SqliteEngine:
         if isinstance(error, sqlite3.OperationalError):
             log.error("the store cannot write: %s", error)
             return Unavailable("The store cannot write now. Send it again later.", headers={"Retry-After": "1"})
-        return error
+        if _is_damage(error):
+            log.error("the database is damaged (%s): stop the service and restore it from a backup", error)
+            return Unavailable("The database is damaged. It must be restored from a backup.")
+        log.error("the store could not do what was asked", exc_info=error)
+        return ServiceError("The store could not do this; nothing was written. The log says why.")
 
     def check(self) -> None:
         try:
@@ -115,6 +121,8 @@ class SqliteEngine:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
         except (sqlite3.Error, RuntimeError) as error:
             log.error("the store cannot be read: %s", error)
+            if _is_damage(error):
+                raise self.explain(error) from error
             raise Unavailable("The store cannot be read now. Try again later.") from error
 
     def _read(self, query: Callable[[Snapshot], T]) -> T:
@@ -132,6 +140,10 @@ class SqliteEngine:
         for db in self._connections:
             db.close()
         self._lock.release()
+
+
+def _is_damage(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
 
 
 def _locked(path: Path) -> LockFile:

@@ -69,8 +69,8 @@ class SqliteSnapshot:
     def owned_agents(self) -> list[str]:
         return [name for (name,) in self._all("list_owned_agents", ())]
 
-    def ready_agents(self, limit: int) -> list[str]:
-        return [name for (name,) in self._all("list_ready_agents", (limit,))]
+    def ready_agents(self, limit: int, after: str = "") -> list[str]:
+        return [name for (name,) in self._all("list_ready_agents", (after, limit))]
 
     def next_due(self) -> tuple[int, list[str]] | None:
         rows = self._all("find_due", ())

@@ -1,1 +1,3 @@
-SELECT name FROM agents WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0 ORDER BY id LIMIT ?
+SELECT name FROM agents
+WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0 AND name > ?
+ORDER BY name LIMIT ?

@@ -2,11 +2,12 @@
 
 import pytest
 
+from pygents_app.commands import Starter
 from pygents_app.runtime.capacity import Capacity
 
 
 def capacity(concurrency: int) -> Capacity:
-    return Capacity(node="n", tools=frozenset({"free"}), concurrency=concurrency)
+    return Capacity(starter=Starter("n", frozenset({"free"})), concurrency=concurrency)
 
 
 def test_many_commands_of_one_moment_cannot_overshoot() -> None:
@@ -41,8 +42,17 @@ def test_draining_begins_nothing() -> None:
     with places.starting() as starter:
         assert starter is None
     assert places.following() is None
+    assert places.holding("locked") is None
     assert not places.accepts()
 
 
 def test_a_held_lock_allows_its_tool_only() -> None:
-    assert capacity(1).holding("locked").tools == {"locked"}
+    starter = capacity(1).holding("locked")
+    assert starter is not None
+    assert starter.tools == {"locked"}
+
+
+def test_where_agents_wait_for_a_place_the_next_turn_of_one_that_has_it_waits_too() -> None:
+    places = capacity(1)
+    places.crowded = True
+    assert places.following() is None

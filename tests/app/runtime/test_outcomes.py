@@ -24,7 +24,7 @@ class Unprintable(Exception):
 
 
 def error_of(error: BaseException, stop: Stop | None = None) -> dict[str, str]:
-    outcome = outcome_of(error, b"1", stop)
+    outcome = outcome_of(error, b"1", stop=stop)
     assert (outcome.status, outcome.output) == (TurnStatus.ERROR, None)
     assert outcome.error is not None
     found: dict[str, str] = json.loads(outcome.error)
@@ -32,13 +32,14 @@ def error_of(error: BaseException, stop: Stop | None = None) -> dict[str, str]:
 
 
 def test_completed() -> None:
-    outcome = outcome_of(None, b"[1]", None)
+    outcome = outcome_of(None, b"[1]")
     assert (outcome.status, outcome.output, outcome.error) == (TurnStatus.COMPLETED, b"[1]", None)
 
 
 def test_timeout_and_cancel() -> None:
-    assert outcome_of(TurnTimeoutError(), None, None).status is TurnStatus.TIMEOUT
-    assert outcome_of(asyncio.CancelledError(), None, Stop.CANCEL).status is TurnStatus.CANCELLED
+    assert outcome_of(TurnTimeoutError(), None, timed_out=True).status is TurnStatus.TIMEOUT
+    assert outcome_of(TurnTimeoutError(), None).status is TurnStatus.ERROR  # that of a turn which the tool ran itself
+    assert outcome_of(asyncio.CancelledError(), None, stop=Stop.CANCEL).status is TurnStatus.CANCELLED
 
 
 def test_a_drain_interrupts() -> None:

@@ -106,7 +106,7 @@ class Log:
     async def owned_agents(self) -> list[str]:
         raise AssertionError("streams own nothing")
 
-    async def ready_agents(self, limit: int) -> list[str]:
+    async def ready_agents(self, limit: int, after: str = "") -> list[str]:
         raise AssertionError("streams claim nothing")
 
     async def next_due(self) -> tuple[int, list[str]] | None:

@@ -21,7 +21,7 @@ CREATE TABLE agents (
 );
 
 -- Small, and rarely touched: an agent that is busy, or idle with an empty mailbox, is not in it.
-CREATE INDEX agents_ready ON agents (id) WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0;
+CREATE INDEX agents_ready ON agents (name) WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0;
 
 CREATE TABLE turns (
     nr INTEGER PRIMARY KEY AUTOINCREMENT,
