@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
-from ._deadline import LEAVING, Deadline
+from ._deadline import Deadline
 from ._drive import END, HANDOFF, Drive, hand_over
 from ._turn_state import StopReason, TurnState
 from .errors import WrongRunMethodError
@@ -246,7 +246,7 @@ class Attempt:
     def _reason(self, error: BaseException) -> StopReason:
         if error is self._deadline.error:
             return StopReason.TIMEOUT
-        if self._deadline.is_cancelled and isinstance(error, LEAVING):
+        if self._deadline.is_left_by(error):
             return StopReason.CANCELLED
         return StopReason.ERROR  # also a CancelledError of something that the tool awaited
 

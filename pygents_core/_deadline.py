@@ -13,25 +13,36 @@ class Abandoned(BaseException):
 
 # How code is left that somebody cancelled, or threw away.
 LEAVING = (asyncio.CancelledError, GeneratorExit, Abandoned)
+NEVER = float("inf")
 
 
 class Deadline:
     """Bounds the code in its ``with`` block in time: ``seconds`` from entering it; None: not at all.
 
     Whoever drives that code says ``suspended()`` when it leaves it to the event loop, and ``resumed()`` or
-    ``interrupted()`` when it is back. In between, a timer cancels the driving task, once, when the time is over; then
-    the block is left as TurnTimeoutError, whatever the code makes of it. Code that is not suspended then looks for
-    itself: at ``is_over()``; leaving the block looks, too. While ``paused``, no timer is set and none cancels.
-    The bookkeeping of cancellations is that of ``asyncio.timeout`` (CPython 3.11): somebody else's leave as they are.
+    ``interrupted()`` when it is back. In between, a timer cancels the driving task, once, when the time is over. Code
+    that is not suspended then is looked at later: at ``is_over()``, and when it leaves the block. While ``paused``, no
+    timer is set and none cancels.
+
+    A block whose time is over is left as TurnTimeoutError, whatever the code makes of it, with one exception: if
+    ``is_left_by(error)``, somebody else wanted it to stop, and ``error`` leaves as it is.
+
+    A cancellation is somebody else's as long as nobody took it back, as ``asyncio.timeout`` does with its own (Python's
+    ``Task.cancelling()`` and ``uncancel()``). Once the time is over, that is not enough: code that swallowed one goes
+    on with it, and a TaskGroup of Python 3.11 or 3.12 may forget to take its own back. What the code leaves with must
+    then stem from it, too: be what was thrown into the code, or have been raised while that was handled.
     """
 
     __slots__ = (
+        "_base",
+        "_before",
         "_cancelled",
-        "_cancels_before",
+        "_driver",
         "_task",
+        "_thrown",
         "_timer",
         "error",
-        "is_cancelled",
+        "is_abandoned",
         "paused",
         "seconds",
         "when",
@@ -39,19 +50,28 @@ class Deadline:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self.when = float("inf")
+        self.when = NEVER
         self.paused = True
-        # Whether somebody else cancelled the code, or threw it away.
-        self.is_cancelled = False
+        # Whether the code was thrown away.
+        self.is_abandoned = False
         # What ``over()`` made last.
         self.error: TurnTimeoutError | None = None
+        # Who drove the code last, and how many cancellations it had then that are none of the code's business.
+        self._driver: asyncio.Task[object] | None = None
+        self._base = 0
+        # How many it had when the code was suspended last, the timer's included.
+        self._before = 0
+        # Who drives it now, while it is suspended.
         self._task: asyncio.Task[object] | None = None
-        self._cancels_before: int | None = None
+        # What somebody else's cancellations threw into the code, each with the count that it stands for.
+        self._thrown: tuple[tuple[int, BaseException], ...] = ()
+        # Whom the timer cancelled.
         self._cancelled: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> float | None:
         """Return when the time will be over, on the monotonic clock, in seconds; None: never."""
+        self._driven_by(asyncio.current_task())
         self.paused = False
         if self.seconds is None:
             return None
@@ -62,15 +82,17 @@ class Deadline:
         self.paused = True
         if self._timer is not None:
             self._timer.cancel()
+        is_late = self.is_over() and (error is None or not (error is self.error or self.is_left_by(error)))
         if self._cancelled is not None:
             self._cancelled.uncancel()
-        if self.is_cancelled and kind in LEAVING:
-            return
-        if self.is_over() and (error is None or error is not self.error):
+            self._cancelled = None
+        self.when = NEVER
+        self._thrown = ()  # these hold their tracebacks, and those all that ran
+        if is_late:
             raise self.over() from error
 
     def is_over(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time is over. No longer so once the block was left."""
         return monotonic() >= self.when
 
     def over(self) -> TurnTimeoutError:
@@ -78,14 +100,30 @@ class Deadline:
         self.error = TurnTimeoutError(f"Turn timed out after {self.seconds}s")
         return self.error
 
+    def is_left_by(self, error: BaseException) -> bool:
+        """Whether the code leaves with ``error`` because somebody else cancelled it, or threw it away.
+
+        Not so for that of a future that it awaited and that was cancelled by itself, unless it swallowed somebody's
+        cancellation before: there is no telling them apart.
+        """
+        if self.is_abandoned:
+            return isinstance(error, LEAVING)
+        if self._driver is None or not isinstance(error, asyncio.CancelledError):
+            return False
+        others = self._others(self._driver)
+        if not self.is_over():
+            return others > self._base
+        return any(count <= others and _stems_from(error, thrown) for count, thrown in self._thrown)
+
     def suspended(self) -> None:
         """The code waits for the event loop, driven by the current task."""
         task = asyncio.current_task()
         if task is None:
             return
+        if task is not self._driver:
+            self._driven_by(task)
         self._task = task
-        if self._cancels_before is None:
-            self._cancels_before = task.cancelling()
+        self._before = task.cancelling()
         if self._timer is None and self._cancelled is None and not self.paused and self.seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, self.when - monotonic()), self._ring)
 
@@ -93,12 +131,23 @@ class Deadline:
         """The code goes on."""
         self._task = None
 
-    def interrupted(self) -> None:
+    def interrupted(self, error: BaseException) -> None:
         """The code goes on with an exception."""
         task, self._task = self._task, None
-        if task is not None and self._cancels_before is not None:
-            own = 0 if self._cancelled is None else 1
-            self.is_cancelled |= task.cancelling() - own > self._cancels_before
+        if task is None or self.when == NEVER or task.cancelling() <= self._before:
+            return
+        own = task.cancelling() - self._others(task)
+        count = self._before - own + 1  # of several that came at once, one is enough
+        self._thrown = (*(known for known in self._thrown if known[0] < count), (count, error))
+
+    def _driven_by(self, task: "asyncio.Task[object] | None") -> None:
+        self._driver = task
+        self._base = 0 if task is None else task.cancelling()
+        self._thrown = ()
+
+    def _others(self, task: "asyncio.Task[object]") -> int:
+        """How many cancellations of ``task`` are not the timer's."""
+        return task.cancelling() - (self._cancelled is task)
 
     def _ring(self) -> None:
         self._timer = None
@@ -106,3 +155,14 @@ class Deadline:
             self.when = float("-inf")  # the timer may be early by the resolution of its clock
             self._cancelled = self._task
             self._cancelled.cancel()
+            self._before += 1
+
+
+def _stems_from(error: BaseException, origin: BaseException) -> bool:
+    """Whether ``error`` is ``origin``, or was raised while that, or what stems from that, was handled."""
+    seen: set[int] = set()  # whoever sets __context__ by hand may make a ring
+    link: BaseException | None = error
+    while link is not None and link is not origin and id(link) not in seen:
+        seen.add(id(link))
+        link = link.__context__
+    return link is origin

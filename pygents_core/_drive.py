@@ -54,15 +54,20 @@ class Drive:
                 try:
                     answer = yield signal
                 except GeneratorExit:
-                    deadline.is_cancelled = True
+                    deadline.is_abandoned = True
                     self.run(self.body.close)
                     raise
                 except BaseException as error:
-                    deadline.interrupted()
-                    signal = self.run(self.body.throw, error)
+                    deadline.interrupted(error)
+                    thrown = error
                 else:
                     deadline.resumed()
                     signal = self.run(self.body.send, answer)
+                    continue
+                try:  # not while it is handled above: that would make it the __context__ of all that the code raises
+                    signal = self.run(self.body.throw, thrown)
+                finally:
+                    del thrown  # its traceback and this frame hold each other
         except StopIteration as end:
             self.output = end.value
             return END
@@ -70,7 +75,7 @@ class Drive:
 
     async def abandon(self) -> None:
         """End a coroutine that has handed a value over and will not be asked for another: it may clean up."""
-        self._deadline.is_cancelled = True
+        self._deadline.is_abandoned = True
         try:
             await self.relay(self.run(self.body.throw, Abandoned()))
         except (Abandoned, StopIteration):

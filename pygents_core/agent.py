@@ -164,8 +164,9 @@ class Agent:
         A coroutine tool yields exactly one value, None too; none if it returned a turn, which is in ``turn.output`` and
         put nowhere. The output of a generator is the list of its values, None if they are more than 1,000.
         ``begin`` is awaited once the tool's lock is held, before anything else happens: if it raises, nothing has.
-        Raises what the tool raises, TurnTimeoutError, and HookFailed for a guarding hook; CancelledError
-        when the task is cancelled, whatever the tool makes of it. ``turn.stop_reason`` says how it ended.
+        Raises what the tool raises, TurnTimeoutError, and HookFailed for a guarding hook. Whoever cancels the task has
+        it thrown into the tool: a tool that lets the CancelledError out ends ``cancelled``, even if its time is over by
+        then; one that catches it decides itself how it ends, within its time. ``turn.stop_reason`` says how it ended.
         """
         turn.refuse_if_running()
         return read(Once(Attempt(turn, RUN_TURN, self, begin=begin)), pairs=False)
