@@ -35,7 +35,7 @@ from .commands import (
     Release,
     Resume,
 )  # fmt: skip
-from .draft import Decision, Draft
+from .draft import Decision, Draft, is_gone
 from .model import (
     EventType,
     Fence,
@@ -49,6 +49,8 @@ from .model import (
     TurnStatus,
 )  # fmt: skip
 
+PUT_HOOKS = frozenset({"before_put", "after_put"})
+
 INTERRUPTED = Outcome(
     TurnStatus.ERROR,
     error=payloads.error("interrupted", "The process ended while the turn was running; it was not run again."),
@@ -59,8 +61,9 @@ INTERRUPTED = Outcome(
 class View:
     """What the store has loaded for a command; parts that the command does not need are left out.
 
-    ``next`` is the first queued turn of the mailbox. ``prior`` is the record of the command's idempotency key with the
-    turns it stands for as they are now. ``sender`` is the head of the agent whose turn sends.
+    ``next`` is the first queued turn of the mailbox. ``due`` are the scheduled turns whose time has come, ordered by
+    it, then by acceptance: they join before anything else joins or begins. ``prior`` is the record of the command's
+    idempotency key with the turns it stands for as they are now. ``sender`` is the head of the agent whose turn sends.
     """
 
     head: Head | None
@@ -107,17 +110,24 @@ def _enqueue(view: View, command: Enqueue, now: int) -> Decision:
         _check_fence(view.sender, command.origin.fence, command.origin.turn.id)
     if view.prior is not None and command.record is not None:
         return _replay(view.prior, command.record)
+    if not command.specs:
+        return Decision(Enqueued(()))
     head = _known(view.head, command.agent)
     for spec in command.specs:
         _check_tool(head, spec.tool)
-    if not command.guarded and "before_put" in head.definition.hooks:
+    if is_gone(head.definition, command.code_agents):
+        raise errors.AgentGone(
+            f"Agent {head.name!r} is gone from the code that is served here: its turns wait, it takes no new ones."
+        )
+    if not command.guarded and not PUT_HOOKS.isdisjoint(head.definition.hooks):
         raise GuardNeeded(head.definition)
     if head.queued + head.scheduled + len(command.specs) > command.mailbox_limit:
         raise _mailbox_full(head, command.mailbox_limit)
     draft = Draft(head, now)
+    first = draft.join_due(view.due, view.next)
     accepted = [draft.accept(spec) for spec in command.specs]
     if head.idle:
-        first = view.next or next((turn for turn in accepted if turn.status is TurnStatus.QUEUED), None)
+        first = first or next((turn for turn in accepted if turn.status is TurnStatus.QUEUED), None)
         draft.start(first, command.starter)
     turns = tuple(draft.turns[turn.id] for turn in accepted)
     return draft.done(Enqueued(_place(turns, draft.head.queued)), record=command.record)
@@ -152,13 +162,18 @@ def _mailbox_full(head: Head, limit: int) -> errors.MailboxFull:
 
 
 def _claim(view: View, command: Claim, now: int) -> Decision:
-    head, turn = _known(view.head, command.agent), view.next
-    if not head.idle or head.paused or turn is None or command.turn_id not in (None, turn.id):
+    head = _known(view.head, command.agent)
+    if not head.idle or head.paused:
         return Decision(Claimed(None))
     draft = Draft(head, now)
-    if not draft.start(turn, command.starter):
-        return Decision(Claimed(None, turn, head.definition))
-    return draft.done(Claimed(draft.begun))
+    first = draft.join_due(view.due, view.next)
+    if first is None or command.turn_id not in (None, first.id):
+        reply = Claimed(None)
+    elif draft.start(first, command.starter):
+        reply = Claimed(draft.begun)
+    else:
+        reply = Claimed(None, first, head.definition)
+    return draft.done(reply) if draft.turns else Decision(reply)
 
 
 def _append(view: View, command: Append, now: int) -> Decision:
@@ -175,6 +190,7 @@ def _finish(view: View, command: Finish, now: int) -> Decision:
     head = _check_fence(view.head, command.fence, command.turn_id)
     turn, outcome, returned = _loaded(view.turn), command.outcome, command.returned
     draft = Draft(head, now)
+    first = draft.join_due(view.due, view.next)
     if turn.cancel is not None:
         returned = None
     else:
@@ -184,7 +200,7 @@ def _finish(view: View, command: Finish, now: int) -> Decision:
     ended = draft.end(turn, outcome, returned.id if returned else None)
     accepted = draft.accept(returned) if returned is not None else None
     waits = accepted is not None and accepted.status is TurnStatus.QUEUED  # or it joins later, when it is due
-    following = view.next or (accepted if waits else None)
+    following = first or (accepted if waits else None)
     draft.change(current=None)
     if not command.hold and not draft.start(following, command.starter, command.fence):
         draft.change(node=None)
@@ -205,9 +221,10 @@ def _refuse_returned(head: Head, returned: TurnSpec, limit: int) -> Outcome | No
 def _release(view: View, command: Release, now: int) -> Decision:
     head = _check_fence(view.head, command.fence, None)
     draft = Draft(head, now)
-    if not draft.start(view.next, command.starter, command.fence):
+    first = draft.join_due(view.due, view.next)
+    if not draft.start(first, command.starter, command.fence):
         draft.change(node=None)
-    return draft.done(Claimed(draft.begun, None if draft.begun else view.next))
+    return draft.done(Claimed(draft.begun, None if draft.begun else first))
 
 
 def _cancel(view: View, command: Cancel, now: int) -> Decision:
@@ -243,17 +260,18 @@ def _resume(view: View, command: Resume, now: int) -> Decision:
         return Decision(AgentReply(head))
     draft = Draft(head._replace(paused=False), now)
     draft.log(EventType.AGENT_RESUMED, b"{}")
+    first = draft.join_due(view.due, view.next)
     if head.idle:
-        draft.start(view.next, command.starter)
+        draft.start(first, command.starter)
     return draft.done(AgentReply(draft.final()))
 
 
 def _promote(view: View, command: Promote, now: int) -> Decision:
     head = _known(view.head, command.agent)
-    draft = Draft(head._replace(scheduled=head.scheduled - len(view.due)), now)
-    joined = [draft.join(turn) for turn in view.due]
+    draft = Draft(head, now)
+    first = draft.join_due(view.due, view.next)
     if head.idle:
-        draft.start(view.next or next(iter(joined), None), command.starter)
+        draft.start(first, command.starter)
     return draft.done(Claimed(draft.begun))
 
 
@@ -262,8 +280,9 @@ def _recover(view: View, command: Recover, now: int) -> Decision:
     if draft.head.current is not None:
         draft.end(_loaded(view.turn), INTERRUPTED)
     draft.change(current=None, node=None)
-    started = draft.start(view.next, command.starter)
-    return draft.done(Claimed(draft.begun, None if started else view.next))
+    first = draft.join_due(view.due, view.next)
+    started = draft.start(first, command.starter)
+    return draft.done(Claimed(draft.begun, None if started else first))
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------

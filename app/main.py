@@ -19,11 +19,12 @@ from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
 from .runtime.directory import Directory
 from .runtime.dispatcher import Dispatcher
+from .runtime.encoding import Limits
 from .runtime.executor import Executor
 from .runtime.mailbox import DurableMailbox
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
-from .runtime.runner import Equipment, Limits
+from .runtime.runner import Equipment
 from .runtime.submission import Submission
 from .runtime.worker import Worker
 from .settings import Settings
@@ -31,7 +32,7 @@ from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.subscription import Patience
 
-STOP_SECONDS = 3.0
+STOP_SECONDS = 2.5
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
 
 
@@ -80,6 +81,7 @@ class Service:
             settings=settings,
             node=node,
             engine=f"SQLite {sqlite3.sqlite_version}" if settings.store.startswith("sqlite") else "memory",
+            code_agents=roster.names,
         )
 
     async def start(self) -> None:

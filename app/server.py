@@ -1,6 +1,7 @@
 """The HTTP server: uvicorn, with a shutdown that keeps the service's promises."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -11,7 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from .main import Service
+from .protocol import BoundedProtocol
 from .settings import Settings
+
+LOG_FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
 
 class Server(uvicorn.Server):
@@ -48,8 +52,11 @@ def serve(
     app: FastAPI, settings: Settings, *, sockets: Sequence[socket.socket], on_ready: Callable[[], None] = lambda: None
 ) -> None:
     """Serve ``app`` on sockets that are bound already, until a signal; ``on_ready`` is called once it answers."""
+    logging.basicConfig(level=settings.log.upper(), format=LOG_FORMAT)
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
+        log_config=None,  # uvicorn's lines go where ours go, in the same form
         log_level=settings.log,
         access_log=False,
         server_header=False,

@@ -51,15 +51,15 @@ class Mode(NamedTuple):
     yields_turns: bool
     # Whether a guarding hook that fails raises HookFailed instead of its own exception.
     guards: bool
-    # How many values of a generator its output holds; with more it is None. None: all, however many.
-    keeps: int | None = None
+    # Whether the output of a generator is the list of its values; else it is None.
+    keeps: bool = True
 
 
 RETURNING = Mode(streaming=False, yields_output=False, yields_turns=False, guards=False)
 YIELDING = Mode(streaming=True, yields_output=False, yields_turns=False, guards=False)
 RUN = Mode(streaming=None, yields_output=True, yields_turns=True, guards=False)
 # Its values are read by a service, for which a stream may be longer than its memory.
-RUN_TURN = Mode(streaming=None, yields_output=True, yields_turns=False, guards=True, keeps=1000)
+RUN_TURN = Mode(streaming=None, yields_output=True, yields_turns=False, guards=True, keeps=False)
 
 
 class Attempt:
@@ -186,8 +186,7 @@ class Attempt:
     def _pump(self, source: AsyncGenerator[Any, None]) -> Generator[object, Any, list[Any] | None]:
         """Hand every value over; this is the one loop that runs per value."""
         turn, shared, deadline, step = self.turn, self._shared, self._deadline, source.__anext__
-        values: list[Any] | None = []
-        most = self._mode.keeps
+        values: list[Any] | None = [] if self._mode.keeps else None
         while True:
             try:
                 value = yield from step()
@@ -197,8 +196,6 @@ class Attempt:
                 raise deadline.over()
             if values is not None:
                 values.append(value)
-                if most is not None and len(values) > most:
-                    values = None
             if turn._hooks or shared or isinstance(value, TurnState):
                 yield from self._announce(value)
             self.value = value

@@ -162,7 +162,7 @@ class Agent:
         """Run one turn and yield its values: the one primitive that executes a turn, whatever mailbox it came from.
 
         A coroutine tool yields exactly one value, None too; none if it returned a turn, which is in ``turn.output`` and
-        put nowhere. The output of a generator is the list of its values, None if they are more than 1,000.
+        put nowhere. The values of a generator are not kept: its output is None.
         ``begin`` is awaited once the tool's lock is held, before anything else happens: if it raises, nothing has.
         Raises what the tool raises, TurnTimeoutError, and HookFailed for a guarding hook. Whoever cancels the task has
         it thrown into the tool: a tool that lets the CancelledError out ends ``cancelled``, even if its time is over by

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
@@ -92,32 +92,49 @@ class HookRunner:
     async def fire(self, kind: HookType, hooks: Iterable[Hook], /, *args: Any, **kwargs: Any) -> None:
         """Run the hooks in order. For watching hooks, one that fails does not keep the next from running."""
         for hook in hooks:
-            try:
-                await self._limited(kind, hook, args, kwargs)
-            except (asyncio.CancelledError, GeneratorExit):
-                raise
-            except BaseException as error:
-                if kind not in GUARDING:
-                    log.error("Hook %r (%s) failed", hook_name(hook), kind.value, exc_info=error)
-                elif self.wrap and not isinstance(error, HookFailed):
-                    raise HookFailed(kind.value, hook_name(hook)) from error
-                else:
-                    raise
+            called = _called(hook, args, kwargs)
+            failure = await called if self.limit is None else await self._limited(kind, hook, called)
+            if failure is None:
+                continue
+            if kind not in GUARDING:
+                log.error("Hook %r (%s) failed", hook_name(hook), kind.value, exc_info=failure)
+            elif self.wrap and not isinstance(failure, HookFailed):
+                raise HookFailed(kind.value, hook_name(hook)) from failure
+            else:
+                raise failure
 
-    async def _limited(self, kind: HookType, hook: Hook, args: Any, kwargs: Any) -> None:
-        if self.limit is None:
-            await hook(*args, **kwargs)
-            return
-        scope = asyncio.timeout(self.limit)
+    async def _limited(
+        self, kind: HookType, hook: Hook, called: Coroutine[Any, Any, BaseException | None]
+    ) -> BaseException | None:
+        """Run a hook as a task of its own: one that ignores its cancellation is left behind, not waited for."""
+        task = asyncio.create_task(called)
         try:
-            async with scope:
-                await hook(*args, **kwargs)
-        except TimeoutError as error:
-            if not scope.expired():  # the hook's own
-                raise
-            raise HookFailed(kind.value, hook_name(hook), timed_out=True) from error
-        if scope.expired():  # it swallowed its cancellation
-            raise HookFailed(kind.value, hook_name(hook), timed_out=True)
+            await asyncio.wait({task}, timeout=self.limit)
+        finally:
+            if not task.done():
+                task.cancel()
+        if not task.done():
+            failed = HookFailed(kind.value, hook_name(hook), timed_out=True)
+            failed.__cause__ = TimeoutError(f"it took more than {self.limit} s")
+            return failed
+        return asyncio.CancelledError() if task.cancelled() else task.result()
+
+
+async def _called(hook: Hook, args: Any, kwargs: Any) -> BaseException | None:
+    """Await a hook and return what it raises; in a task of its own, SystemExit would leave the event loop."""
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task is not None else 0
+    try:
+        await hook(*args, **kwargs)
+    except GeneratorExit:
+        raise
+    except asyncio.CancelledError as error:
+        if task is not None and task.cancelling() > cancels:
+            raise
+        return error  # the hook's own
+    except BaseException as error:
+        return error
+    return None
 
 
 def add_hook(table: MutableMapping[_K, list[Hook]], kind: _K, hook: Hook, name: str | None = None) -> None:

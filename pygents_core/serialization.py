@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import Any, TypeAlias, TypeGuard
 
@@ -28,6 +28,8 @@ def dumps(value: Any) -> bytes:
     kind = type(value)
     if value is None or kind is bool:
         return _CONSTANTS[value]
+    if isinstance(value, Iterator):
+        raise NotJsonError(f"{kind.__name__} is not JSON: it may never end; make a list of it")
     try:
         plain = value if kind is str or kind is int else to_jsonable_python(value)
         return _ENCODER.encode(plain).encode()

@@ -12,7 +12,7 @@ MAX_FUNCTION_LINES = 50
 # pygents_core. `store` shares its row with those who use it, because they meet only in `ports`.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
-    ("errors", "clock"),
+    ("errors", "clock", "nesting", "pointers"),
     ("model",),
     ("commands", "payloads"),
     ("draft",),
@@ -21,6 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("store", "runtime", "streaming"),
     ("api", "console", "guide", "deploy"),
     ("main", "demo"),
+    ("protocol",),
     ("server",),
     ("cli",),
     ("__main__",),

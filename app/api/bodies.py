@@ -8,24 +8,19 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from ..errors import InvalidRequest, MalformedBody, UnsupportedMediaType
+from ..nesting import MAX_NESTING, too_deep
 from .invalid import of_body
-
-MAX_NESTING = 64
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _JSON_TYPE = re.compile(r"application/(?:[!#$&^_.+a-z0-9-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE)
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_OPENS_OR_CLOSES = bytes.maketrans(b"[{]}", b"\0\0\1\1")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 async def read_json(request: Request) -> Any:
@@ -55,7 +50,7 @@ def parse(raw: bytes) -> Any:
         raise _nested_too_deep() from None
     except ValueError as error:
         raise _malformed(error) from None
-    if _too_deep(raw):
+    if too_deep(raw):
         raise _nested_too_deep()
     return value
 
@@ -70,8 +65,22 @@ def validate(model: type[Model], value: Any) -> Model:
 
 
 def digest(value: Any) -> bytes:
-    """The same for two bodies that are the same JSON, however they were written (SHA-256 of a canonical form)."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).digest()
+    """The same for two bodies that are the same JSON, however they were written (SHA-256 of a canonical form).
+
+    Members have no order (RFC 8259 §4), and numbers are what they are worth: ``60``, ``60.0`` and ``6e1`` are one.
+    """
+    return hashlib.sha256(json.dumps(_canonical(value), sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _canonical(value: Any) -> Any:
+    """The value with whole floats as integers, -0.0 included: json writes each of the two in another way."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list):
+        return [_canonical(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _canonical(each) for name, each in value.items()}
+    return value
 
 
 def _check_type(types: Sequence[str], encodings: Sequence[str]) -> None:
@@ -116,11 +125,3 @@ def _integer(digits: str) -> int:
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer).decode
-
-
-def _too_deep(raw: bytes) -> bool:
-    """Whether brackets are nested beyond the limit. Linear and never recursive; what is not JSON may get any answer."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
-        return False
-    brackets = _STRING.sub(b"", raw).translate(_OPENS_OR_CLOSES, _NO_BRACKETS)
-    return max(accumulate(map((1, -1).__getitem__, brackets)), default=0) > MAX_NESTING

@@ -19,6 +19,7 @@ TURNS = {200: {"model": schemas.TurnPage, "description": "A page of turns."}}
 TOOL = {200: {"model": schemas.Tool, "description": "The tool."}}
 TOOLS = {200: {"model": schemas.ToolPage, "description": "A page of tools."}}
 INFO = {200: {"model": schemas.Info, "description": "What runs here."}}
+LIMITS = {200: {"model": schemas.Limits, "description": "The limits."}}
 HEALTH = {200: {"model": schemas.Health, "description": "Yes."}}
 
 PROBLEMS: Mapping[int, tuple[str, str]] = {

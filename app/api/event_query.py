@@ -7,8 +7,7 @@ from ..errors import InvalidRequest
 from ..model import EventType
 from ..streaming.sse import parse_cursor
 from .cursors import Asked
-
-MAX_ITEMS = 1000
+from .queries import MAX_ITEMS
 
 
 def query_of(query_string: bytes, known: Collection[str]) -> dict[str, str]:

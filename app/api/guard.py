@@ -6,6 +6,7 @@ are let in, because those who send them know neither the name nor the key.
 """
 
 import asyncio
+import ipaddress
 import logging
 import re
 from collections.abc import Iterable
@@ -37,6 +38,18 @@ _READ = frozenset(
 )
 
 log = logging.getLogger(__name__)
+
+
+def bound_hosts(host: str) -> tuple[str, ...]:
+    """The Hosts that mean the address ``host``, which is listened on; none if that is every address (``0.0.0.0``)."""
+    plain = host.strip("[]")
+    try:
+        address = ipaddress.ip_address(plain)
+    except ValueError:
+        return (plain,)
+    if address.is_unspecified:
+        return ()
+    return tuple(f"[{text}]" if address.version == 6 else text for text in (plain, str(address)))
 
 
 class _TooLarge(Exception):

@@ -10,7 +10,7 @@ from ..auth import AdminKey
 from . import agents, openapi, operations, problems, submit, tools, turns
 from .docs import docs_routes
 from .events import event_routes
-from .guard import Guard
+from .guard import Guard, bound_hosts
 from .services import Services
 from .streams import DirectSend, stream_routes
 
@@ -49,7 +49,7 @@ def install(app: Application, services: Services) -> None:
         cast(Any, Guard),
         key=AdminKey(key),
         max_body=settings.max_body,
-        allowed_hosts=settings.allowed_hosts,
+        allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
         any_host=not settings.loopback and not settings.allowed_hosts,
     )
 

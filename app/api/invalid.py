@@ -1,15 +1,12 @@
 """What is wrong with a request, as the ``errors`` of a 422: JSON pointers into the body, or names of parameters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ..pointers import pointer
 
 MOST_ERRORS = 100
 """A body of a million wrong entries is told in a hundred of them."""
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """A JSON pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def of_body(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

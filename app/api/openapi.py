@@ -13,6 +13,7 @@ from starlette.responses import Response
 from ..model import EventType
 from . import requests, schemas
 from .documents import JSON, WRITES, body, responses, schema
+from .queries import MAX_ITEMS
 
 VERSION = "3.2.0"
 DESCRIPTION = """\
@@ -118,7 +119,7 @@ def _events() -> dict[str, Any]:
     parameters = [
         NAME,
         _query("after", {"type": "string"}, "Events with a larger sequence number."),
-        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Items per page."),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS, "default": 100}, "Items per page."),
         _query("types", {"type": "string"}, "Only these types, separated by commas."),
     ]
     page = {"description": "A page of events.", "content": {JSON: {"schema": schema("EventPage")}}}
@@ -134,7 +135,7 @@ def _stream(name: str, summary: str, path: list[Any], *statuses: int, nothing: s
         *path,
         _header("Last-Event-ID", "Cursor: the last sequence number that the client has."),
         _query("after", {"type": "string"}, "Cursor, if there is no Last-Event-ID: `0`, a number, or `latest`."),
-        _query("tail", {"type": "integer", "minimum": 1, "maximum": 1000}, "Begin with the last so many events."),
+        _query("tail", {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS}, "Begin with the last so many events."),
         _query("types", {"type": "string"}, "Only these types, separated by commas."),
     ]
     item = {"type": "object", "required": ["data"], "properties": {

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import ServiceError, Unavailable
-from .documents import HEALTH, INFO, JSON, responses
+from .documents import HEALTH, INFO, JSON, LIMITS, responses
+from .limits import limits_of
 from .queries import NoQuery
 from .services import Services, services
 
@@ -37,6 +38,12 @@ async def info(request: Request, _query: Annotated[NoQuery, Query()]) -> Respons
     its = services(request)
     durability = its.settings.durability
     return _json({"version": version("pygents"), "node": its.node, "engine": its.engine, "durability": durability})
+
+
+@router.get("/limits", operation_id="limits", responses=responses(LIMITS))
+async def limits(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
+    """All limits: those that are settings, and the fixed ones."""
+    return _json(limits_of(services(request).settings))
 
 
 async def _reasons(its: Services) -> list[str]:

@@ -8,6 +8,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ..model import TurnStatus
 from .names import TURN_ID
 
+MAX_ITEMS = 1000
+"""Of one page."""
+MAX_WAIT = 60
+"""Seconds."""
+
 AgentStatus = Literal["blocked", "stuck", "running", "paused", "unavailable", "idle"]
 """Of an agent, the first that holds."""
 
@@ -27,7 +32,7 @@ class NoQuery(BaseModel):
 
 
 class PageQuery(NoQuery):
-    limit: Annotated[Count, Field(ge=1, le=1000, description="Items per page.")] = 100
+    limit: Annotated[Count, Field(ge=1, le=MAX_ITEMS, description="Items per page.")] = 100
     after: Annotated[str | None, Field(max_length=256, description="`next` of the page before.")] = None
 
 
@@ -46,5 +51,6 @@ class TurnsQuery(PageQuery):
 
 class TurnQuery(NoQuery):
     wait: Annotated[
-        Count, Field(ge=0, le=60, description="Seconds to wait for the turn's end; answers as soon as it has ended.")
+        Count,
+        Field(ge=0, le=MAX_WAIT, description="Seconds to wait for the turn's end; answers as soon as it has ended."),
     ] = 0

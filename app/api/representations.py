@@ -48,8 +48,11 @@ def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool
     )  # fmt: skip
 
 
-def waiting_for(placed: PlacedTurn, *, paused: bool, has_lock: bool, has_tool: bool) -> WaitingFor | None:
-    """What a turn that has not begun waits for. The order says what has to be mended first."""
+def waiting_for(placed: PlacedTurn, *, paused: bool, owned: bool, has_lock: bool, has_tool: bool) -> WaitingFor | None:
+    """What a turn that has not begun waits for; None if it is about to begin. The order says what to mend first.
+
+    ``owned``: a turn of the agent runs, or the code of one has not stopped.
+    """
     turn, place = placed.turn, placed.place
     if turn.status is TurnStatus.SCHEDULED:
         return "delay"
@@ -57,11 +60,10 @@ def waiting_for(placed: PlacedTurn, *, paused: bool, has_lock: bool, has_tool: b
         return None
     if place is not None and place > 1:
         return "previous"
-    if not has_lock:
-        return "lock"
-    if paused:
-        return "paused"
-    return "previous" if has_tool else "tool"
+    causes: tuple[tuple[WaitingFor, bool], ...] = (
+        ("lock", not has_lock), ("paused", paused), ("tool", not has_tool), ("previous", owned),
+    )  # fmt: skip
+    return next((cause for cause, holds in causes if holds), None)
 
 
 def turn_path(turn: Turn) -> str:

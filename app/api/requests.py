@@ -10,9 +10,11 @@ from ..clock import Clock, from_datetime
 from ..model import NAME_PATTERN, Definition
 from ..runtime import requests
 
-LONGEST_TIMEOUT = 86_400
+LONGEST_TIMEOUT = requests.MAX_TIMEOUT
 LONGEST_DELAY = 366 * 86_400
 """Seconds."""
+LARGEST_MEMORY = 100_000
+"""Items."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _YEAR_10000 = 253_402_300_800 * 1_000_000
@@ -75,7 +77,7 @@ class Cancel(Body):
 class Memory(Body):
     """The working memory of an agent."""
 
-    limit: int = Field(ge=1, le=100_000, description="Items that the memory keeps.")
+    limit: int = Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps.")
 
 
 class CreateAgent(Body):

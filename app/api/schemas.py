@@ -51,7 +51,9 @@ class Turn(Shown):
     status: TurnStatus
     stop_reason: StopReason | None = Field(description="How it ended; null until then.")
     position: int | None = Field(description="Place in the mailbox, 1 = next; null unless queued.")
-    waiting_for: WaitingFor | None
+    waiting_for: WaitingFor | None = Field(
+        description="Why it has not begun: `previous` while another turn or its code runs. Null if it is about to."
+    )
     attempt: int = Field(description="0 until it begins.")
     retry: None
     retry_of: None
@@ -147,6 +149,35 @@ class Info(Shown):
     node: str
     engine: str
     durability: Literal["full", "relaxed"]
+
+
+class Limits(Shown):
+    """Each name ends with the unit."""
+
+    body_bytes: int = Field(description="Of a request.")
+    nesting_levels: int = Field(description="Of bodies and of values, as JSON.")
+    idempotency_key_characters: int
+    page_items: int = Field(description="Largest `limit` of a list.")
+    events_page_bytes: int = Field(description="Where a page of events ends early.")
+    wait_seconds: int = Field(description="Largest `wait` for a turn's end.")
+    timeout_seconds: float = Field(description="Longest `timeout` of a turn.")
+    delay_seconds: float = Field(description="Longest `delay` of a turn.")
+    mailbox_turns: int = Field(description="Turns that wait for one agent, delayed ones included.")
+    chain_hops: int = Field(description="Sends from a chain's first turn.")
+    concurrent_turns: int = Field(description="Turns that this node runs at once.")
+    value_bytes: int = Field(description="One value of a turn, as JSON.")
+    turn_values: int = Field(description="Values of one turn.")
+    output_bytes: int = Field(description="Larger outputs of generators are null.")
+    output_values: int = Field(description="Longer outputs of generators are null.")
+    error_message_characters: int = Field(description="Longer messages of errors are cut.")
+    inline_bytes: int = Field(description="Larger pieces are null in events and lists.")
+    memory_items: int = Field(description="Largest `limit` of an agent's memory.")
+    hook_seconds: float
+    cancel_grace_seconds: float = Field(description="For code to stop when it is told to.")
+    drain_seconds: float = Field(description="For running turns to finish at shutdown.")
+    stream_buffer_bytes: int = Field(description="What a stream holds for a slow reader.")
+    stream_send_seconds: float = Field(description="A reader that takes nothing for so long is cut off.")
+    stream_ping_seconds: float = Field(description="Silence before a ping.")
 
 
 class Health(Shown):

@@ -54,7 +54,10 @@ class Dispatcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``node`` is this process's id; ``engine`` names the database and its version."""
+    """``node`` is this process's id; ``engine`` names the database and its version.
+
+    ``code_agents`` are the agents of the code; a stored one of the code that is not among them is gone from it.
+    """
 
     store: Store
     hub: Hub
@@ -64,6 +67,7 @@ class Services:
     settings: Settings
     node: str
     engine: str = ""
+    code_agents: frozenset[str] = frozenset()
 
 
 def services(request: Request) -> Services:

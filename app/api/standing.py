@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ..draft import is_gone
 from ..model import Head, ListedAgent, PlacedTurn, TurnStatus
 from . import representations
 from .names import no_agent
@@ -36,13 +37,14 @@ async def show(services: Services, listed: ListedAgent) -> Shown:
 
 async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = True, head: Head | None = None) -> bytes:
     """A turn with what it waits for. Only the turn at the head of a mailbox needs a look at its agent."""
-    paused = False
+    paused = owned = False
     if placed.turn.status is TurnStatus.QUEUED and placed.place == 1:
         head = head or await _head(services, placed.turn.spec.agent)
-        paused = head is not None and head.paused
+        paused, owned = (head.paused, not head.idle) if head is not None else (False, False)
     waits = representations.waiting_for(
         placed,
         paused=paused,
+        owned=owned,
         has_lock=not services.dispatcher.waits_for_lock(placed.turn.id),
         has_tool=placed.turn.spec.tool in services.catalogue.tools(),
     )
@@ -57,6 +59,8 @@ async def _status(services: Services, head: Head, missing: frozenset[str]) -> Ag
         return "running"
     if head.paused:
         return "paused"
+    if is_gone(head.definition, services.code_agents):
+        return "unavailable"
     return "unavailable" if missing and head.queued and await _waits_for_tool(services, head.name, missing) else "idle"
 
 

@@ -15,7 +15,10 @@ from .services import services
 
 PATH = "/agents/{name}/turns"
 
-_KEY = re.compile(r"[!-~]{1,255}")
+MAX_KEY = 255
+"""Characters of an Idempotency-Key."""
+
+_KEY = re.compile(r"[!-~]{1,%d}" % MAX_KEY)  # noqa: UP031 - braces mean something else here
 
 
 async def submit_turn(request: Request) -> Response:
@@ -42,7 +45,7 @@ def _idempotency_key(request: Request) -> str | None:
     if not keys:
         return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise MalformedHeader("Idempotency-Key must be given once, as 1 to 255 visible ASCII characters.")
+        raise MalformedHeader(f"Idempotency-Key must be given once, as 1 to {MAX_KEY} visible ASCII characters.")
     return keys[0]
 
 

@@ -32,6 +32,15 @@ async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Q
     return Response(page_json(items, page.next), media_type=JSON)
 
 
+@router.get("/turns", operation_id="listAllTurns", responses=responses(TURNS, 422))
+async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]) -> Response:
+    """List the turns of all agents in the order in which they were accepted."""
+    its = services(request)
+    page = await its.store.list_turns(status=query.status, after=query.after, limit=query.limit)
+    items = [await standing.turn_json(its, placed, whole=False) for placed in page.items]
+    return Response(page_json(items, page.next), media_type=JSON)
+
+
 @router.get("/agents/{name}/turns/{id}", operation_id="getTurn", responses=responses(TURN, 404, 422))
 async def get_turn(request: Request, name: str, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
     """One turn. With `wait`, the answer comes when the turn has ended or the time is over, whichever is first."""

@@ -55,9 +55,19 @@ def _example(settings: Settings, url: str, agents: list[Agent], tools: list[str]
 def _arguments(schema: Mapping[str, Any]) -> dict[str, object]:
     """Something for each parameter that has no default."""
     properties = schema.get("properties", {})
-    return {
-        name: EXAMPLES.get(properties.get(name, {}).get("type", ""), "World") for name in schema.get("required", [])
-    }
+    return {name: EXAMPLES.get(_type(properties.get(name)), "World") for name in schema.get("required", [])}
+
+
+def _type(schema: object) -> str:
+    """The first type that the schema allows besides null; "" if it does not say. Users write schemas of any shape."""
+    if not isinstance(schema, Mapping):
+        return ""
+    given = schema.get("type")
+    found = [given] if isinstance(given, str) else given
+    if not isinstance(found, list):
+        options = schema.get("anyOf")
+        found = [_type(option) for option in options] if isinstance(options, list) else []
+    return next((type_ for type_ in found if isinstance(type_, str) and type_ not in {"", "null"}), "")
 
 
 def _listed(title: str, entries: list[str]) -> list[str]:

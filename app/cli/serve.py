@@ -1,5 +1,6 @@
 """``pygents serve``: settings, port, code, service; in this order, so that nothing is started that cannot be served."""
 
+import asyncio
 import errno
 import socket
 import sys
@@ -38,11 +39,15 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
     from ..server import serve  # noqa: PLC0415
 
     app = create_app(settings)
-    port = int(listener.getsockname()[1])
-    shown = banner(
-        settings, version=version("pygents"), title=title, port=port, agents=AgentRegistry.all(),
-        tools=ToolRegistry.all(),
-    )  # fmt: skip
+    try:
+        port = int(listener.getsockname()[1])
+        shown = banner(
+            settings, version=version("pygents"), title=title, port=port, agents=AgentRegistry.all(),
+            tools=ToolRegistry.all(),
+        )  # fmt: skip
+    except BaseException:
+        asyncio.run(app.state.service.close())  # its store has a thread, which would keep the process alive
+        raise
 
     def ready() -> None:
         print(shown, flush=True)

@@ -13,7 +13,8 @@ from itertools import islice
 from typing import Any, Literal
 
 from ..clock import Clock
-from ..commands import Claim, Claimed, Promote, Recover
+from ..commands import Claim, Claimed, Promote, Recover, Starter
+from ..draft import is_gone
 from ..errors import ServiceError
 from ..model import TurnStatus
 from ..ports import Notice, Store
@@ -147,12 +148,12 @@ class Dispatcher:
             except ServiceError as error:
                 log.warning("agent %s could not be claimed: %s", name, error)
                 return
-        self._wait_for_lock(claimed)
+        self._wait_for_lock(claimed, starter)
 
-    def _wait_for_lock(self, claimed: Claimed) -> None:
-        """A turn that could not begin waits for its tool's lock; one whose tool is not here waits on."""
+    def _wait_for_lock(self, claimed: Claimed, starter: Starter) -> None:
+        """A turn that could not begin waits for its tool's lock; one whose tool or agent is not here waits on."""
         turn, definition = claimed.next, claimed.definition
-        if turn is None or definition is None:
+        if turn is None or definition is None or is_gone(definition, starter.code_agents):
             return
         tool = self._catalogue.tool(turn.spec.tool)
         if tool is not None and tool.lock is not None:

@@ -21,6 +21,16 @@ from .requests import Lineage, TurnRequest
 from .submission import Submission
 from .translation import due_time, request_of
 
+LIBRARY_ERRORS: Mapping[type[errors.ServiceError], type[Exception]] = {
+    errors.AgentNotFound: core_errors.UnregisteredAgentError,
+    errors.AgentGone: core_errors.UnregisteredAgentError,
+    errors.ToolNotAccepted: ValueError,
+    errors.SubmitRejected: ValueError,
+    errors.MailboxFull: core_errors.MailboxFullError,
+    errors.HopLimit: core_errors.HopLimitError,
+    errors.Fenced: core_errors.NotRunningError,
+}
+
 
 class Sender:
     """The running turn as a sender. It counts equal messages, so that each has a name that a re-run gives it again."""
@@ -83,19 +93,10 @@ class DurableMailbox:
 
 def as_library_error(error: errors.ServiceError, tool: str) -> Exception:
     """What a tool sees is the library's: the same code runs in memory."""
-    match error:
-        case errors.AgentNotFound() | errors.AgentGone():
-            return core_errors.UnregisteredAgentError(error.detail)
-        case errors.InvalidArguments():
-            return core_errors.ArgumentsError(tool, [_detail(each) for each in error.fields["errors"]])
-        case errors.ToolNotAccepted() | errors.SubmitRejected():
-            return ValueError(error.detail)
-        case errors.MailboxFull():
-            return core_errors.MailboxFullError(error.detail)
-        case errors.HopLimit():
-            return core_errors.HopLimitError(error.detail)
-        case other:
-            return other
+    if isinstance(error, errors.InvalidArguments):
+        return core_errors.ArgumentsError(tool, [_detail(each) for each in error.fields["errors"]])
+    library = LIBRARY_ERRORS.get(type(error))
+    return library(error.detail) if library is not None else error
 
 
 def _detail(each: Mapping[str, str]) -> core_errors.ErrorDetail:

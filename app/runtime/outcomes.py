@@ -53,7 +53,7 @@ def outcome_of(
         case asyncio.CancelledError() if stop is Stop.DRAIN:
             return DRAINED
         case _:
-            return Outcome(TurnStatus.ERROR, error=payloads.error(_type(error), _message(error)))
+            return Outcome(TurnStatus.ERROR, error=payloads.error(_type(error), text_of(error)))
 
 
 def _type(error: BaseException) -> str:
@@ -70,7 +70,8 @@ def _type(error: BaseException) -> str:
             return type(error).__name__
 
 
-def _message(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """The exception's text, bounded, whatever the user's code makes of it."""
     try:
         text = str(error)
     except BaseException:

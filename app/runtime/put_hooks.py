@@ -9,6 +9,7 @@ from pygents_core.turn import Turn as CoreTurn
 
 from ..errors import SubmitRejected, Unavailable
 from ..model import Definition
+from .outcomes import text_of
 from .roster import Roster
 from .worker import Worker
 
@@ -37,4 +38,4 @@ class PutHooks:
 def _refusal(agent: str, failed: HookFailed) -> SubmitRejected | Unavailable:
     if failed.timed_out:
         return Unavailable(f"A BEFORE_PUT hook of agent {agent!r} was too slow. Try again later.")
-    return SubmitRejected(f"Agent {agent!r} rejected the turn: {failed.__cause__ or failed}")
+    return SubmitRejected(f"Agent {agent!r} rejected the turn: {text_of(failed.__cause__ or failed)}")

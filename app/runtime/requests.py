@@ -9,6 +9,10 @@ MAX_TIMEOUT = 86_400.0
 """Seconds: the longest that a turn may take."""
 
 
+MAX_DELAY = 366 * 86_400.0
+"""Seconds: the longest that a turn may wait for its time."""
+
+
 class TurnRequest(NamedTuple):
     """A turn as asked for. ``timeout`` in seconds; ``not_before`` in microseconds since the epoch."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from pygents_core.agent import Agent
 from pygents_core.hooks import AgentHook, Hook, TurnHook, hook_names
-from pygents_core.mailbox import Mailbox
+from pygents_core.mailbox import InMemoryMailbox, Mailbox
 from pygents_core.memory import DEFAULT_LIMIT, WorkingMemory
 
 from ..errors import StartupError
@@ -30,6 +30,7 @@ class Roster:
         self._mailbox: Callable[[str], Mailbox | None] = lambda name: None
         for agent in agents:
             _check_name(agent.name)
+            _check_mailbox(agent)
             agent.hook_timeout = hook_timeout
 
     def connect(self, mailbox: Callable[[str], Mailbox]) -> None:
@@ -75,6 +76,15 @@ def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
         raise StartupError(
             f"The agent name {name!r} is not allowed: 1-64 letters, digits, '-' and '_', the first a letter or digit."
+        )
+
+
+def _check_mailbox(agent: Agent) -> None:
+    """A mailbox in memory is replaced by the durable one: what is in it would be lost."""
+    if isinstance(agent.mailbox, InMemoryMailbox) and len(agent.mailbox):
+        raise StartupError(
+            f"Agent {agent.name!r} has {len(agent.mailbox)} turns in its mailbox already, put there while the code was "
+            "imported. Put them from a tool, or post them once the service is up."
         )
 
 

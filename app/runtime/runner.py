@@ -12,19 +12,17 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from pygents_core.agent import Agent
-from pygents_core.errors import NotJsonError
-from pygents_core.memory import WorkingMemory
-from pygents_core.serialization import dumps
 from pygents_core.turn import StopReason
 from pygents_core.turn import Turn as CoreTurn
 
 from ..commands import Claim
 from ..errors import ServiceError
-from ..model import Begun, Definition, Outcome, Turn, TurnSpec
+from ..model import Begun, Definition, Outcome, Turn, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
+from .encoding import Limits, encode_memory, encode_value
 from .mailbox import Sender, as_library_error, running_sender
-from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ValueRefused, outcome_of
+from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
 from .submission import Submission
@@ -34,15 +32,6 @@ log = logging.getLogger("pygents.runner")
 
 _background: set[asyncio.Task[None]] = set()
 """Hooks that run after a turn's end: the event loop alone would let them be collected."""
-
-
-class Limits(NamedTuple):
-    """``cancel_grace`` in seconds, ``value_bytes`` of JSON, ``values`` of one turn, ``mailbox`` in turns."""
-
-    cancel_grace: float = 10.0
-    value_bytes: int = 256 * 1024
-    values: int = 100_000
-    mailbox: int = 1000
 
 
 class Equipment(NamedTuple):
@@ -174,28 +163,15 @@ class Runner:
         )
 
     async def _take(self, value: Any) -> None:
-        encoded = self._encode(value)
+        encoded = encode_value(value, self._values, self._kit.limits)
+        self._values += 1
         self._output.add(encoded)
         if self._scribe is not None:
             await self._scribe.value(encoded)
 
-    def _encode(self, value: Any) -> bytes:
-        index, limits = self._values, self._kit.limits
-        self._values += 1
-        if index >= limits.values:
-            raise ValueRefused("too_many_values", f"A turn may yield {limits.values} values.")
-        try:
-            encoded = dumps(value)
-        except NotJsonError as error:
-            raise ValueRefused("not_json", f"Value {index} cannot be written as JSON: {error}") from error
-        if len(encoded) > limits.value_bytes:
-            size = f"Value {index} has {len(encoded)} bytes of JSON; the limit is {limits.value_bytes}."
-            raise ValueRefused("too_large", size)
-        return encoded
-
     async def _keep(self, agent: Agent, core: CoreTurn[Any]) -> None:
         """What is committed with the turn's end: its memory, and a turn that the tool returned, checked now."""
-        memory = _encode_memory(core.memory) if core.memory is not None else None
+        memory = encode_memory(core.memory, self._kit.limits) if core.memory is not None else None
         returned = await self._returned(agent, core.output) if isinstance(core.output, CoreTurn) else None
         self._ending = Ending(CANCELLED, memory, returned)
 
@@ -241,12 +217,15 @@ class Runner:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _through(self) -> None:
-        if self._put is not None:
+    def _through(self, turn: Turn | None) -> None:
+        """A returned turn is in the mailbox only if the end that was stored is ``completed``."""
+        if self._put is not None and turn is not None and turn.status is TurnStatus.COMPLETED:
             telling = self._loop.create_task(self._put[0].tell_put(self._put[1]))
             _background.add(telling)
             telling.add_done_callback(_background.discard)
         self._ended(self)
+        # They know each other, and what the code made: only a garbage collection would find them.
+        self._scribe = self._core = self._put = None
 
     def _code_stopped(self, task: "asyncio.Task[None]") -> None:
         error = asyncio.CancelledError() if task.cancelled() else self._error
@@ -260,10 +239,3 @@ class Runner:
             self._scribe.finish(self._ending._replace(outcome=outcome))
         if not self.was_refused:
             self._error = None  # its traceback holds this runner, and all that the code held
-
-
-def _encode_memory(memory: WorkingMemory) -> bytes:
-    try:
-        return dumps(memory.items)
-    except NotJsonError as error:
-        raise ValueRefused("not_json", f"The working memory cannot be written as JSON: {error}") from error

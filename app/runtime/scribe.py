@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .. import payloads
-from ..commands import Finish, Release
+from ..commands import Finish, Finished, Release
 from ..errors import Fenced, StoreFull, Unavailable
-from ..model import Begun, Outcome, TurnSpec, TurnStatus
+from ..model import Begun, Outcome, Turn, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
 from .outbox import RETRY_SECONDS, Outbox
@@ -38,7 +38,8 @@ class Ending(NamedTuple):
 class Scribe:
     """Writes for one begun turn, on the loop that constructs it. ``mailbox_limit`` counts turns.
 
-    ``lost`` is called if another owner has the agent; ``ended`` once, when nothing is left to write.
+    ``lost`` is called if another owner has the agent; ``ended`` once, when nothing is left to write, with the turn as
+    its end was stored, or None if its code was abandoned or its end not accepted.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Scribe:
         capacity: Capacity,
         mailbox_limit: int,
         lost: Callable[[], object],
-        ended: Callable[[], None],
+        ended: Callable[[Turn | None], None],
     ) -> None:
         self._begun, self._store, self._capacity = begun, store, capacity
         self._mailbox_limit, self._ended = mailbox_limit, ended
@@ -111,11 +112,11 @@ class Scribe:
         else:
             if error is not None:
                 log.warning("%s has another owner: its end was not accepted", self._begun.turn.ref)
-            self._written(command)
+            self._written(command, done.result() if error is None and not done.cancelled() else None)
 
-    def _written(self, command: Finish | Release) -> None:
+    def _written(self, command: Finish | Release, reply: object) -> None:
         if isinstance(command, Release) or not command.hold:
-            self._ended()
+            self._ended(reply.turn if isinstance(reply, Finished) else None)
             return
         self._held = False
         if self._released is not None:

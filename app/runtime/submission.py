@@ -176,8 +176,9 @@ class Submission:
             for turn in turns:
                 await self._guard.before(needed.definition, turn)
             accepted = await self._execute(replace(command, guarded=True))
-            for turn in turns:
-                await self._guard.after(needed.definition, turn)
+            if not accepted.replayed:  # else a twin of the same key was first, and has told them
+                for turn in turns:
+                    await self._guard.after(needed.definition, turn)
             return accepted
 
     async def _execute(self, command: Enqueue) -> Enqueued:

@@ -10,7 +10,7 @@ from pygents_core.turn import Turn as CoreTurn
 
 from ..clock import Clock, from_datetime
 from ..model import TurnSpec
-from .requests import MAX_TIMEOUT, TurnRequest
+from .requests import MAX_DELAY, MAX_TIMEOUT, TurnRequest
 
 
 def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn[Any]:
@@ -45,9 +45,16 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
 
 
 def due_time(clock: Clock, delay: float | None, not_before: datetime | None) -> int | None:
-    """When a turn joins its mailbox, in microseconds since the epoch; None for now. ``delay`` in seconds."""
+    """When a turn joins its mailbox, in microseconds since the epoch; None for now. ``delay`` in seconds.
+
+    Raises ValueError for both, for a delay that is not in [0, 366 days], and for a time without an offset.
+    """
     if delay is not None and not_before is not None:
         raise ValueError("give delay or not_before, not both")
     if not_before is not None:
         return from_datetime(not_before)
-    return clock() + round(delay * 1_000_000) if delay else None
+    if delay is None:
+        return None
+    if not 0 <= delay <= MAX_DELAY:
+        raise ValueError(f"delay must be at least 0 and at most {MAX_DELAY:g} seconds, not {delay}")
+    return clock() + round(delay * 1_000_000)

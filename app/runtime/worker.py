@@ -16,6 +16,9 @@ log = logging.getLogger("pygents.worker")
 
 T = TypeVar("T")
 
+JOIN_SECONDS = 1.0
+"""How long the end of a worker may take; then its thread is left to end with the process."""
+
 
 class Worker:
     """After ``start(take)``, each ``wake`` calls ``take`` on the loop; wake-ups that come before it has run are one."""
@@ -54,7 +57,7 @@ class Worker:
             self._loop.call_soon_threadsafe(self._loop.stop)
         except RuntimeError:
             return
-        await asyncio.to_thread(self._thread.join, 2.0)
+        await asyncio.to_thread(self._thread.join, JOIN_SECONDS)
 
     # --- on the worker's thread --------------------------------------------------------------------------------------
 
@@ -77,7 +80,7 @@ class Worker:
         for task in left:
             task.cancel()
         try:
-            stubborn = self._loop.run_until_complete(asyncio.wait(left, timeout=1.0))[1] if left else ()
+            stubborn = self._loop.run_until_complete(asyncio.wait(left, timeout=JOIN_SECONDS / 2))[1] if left else ()
             if not stubborn:
                 self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         except BaseException:

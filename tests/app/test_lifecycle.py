@@ -31,7 +31,9 @@ RUNNING = Turn(TurnSpec("id", "a", "t"), TurnStatus.RUNNING, 0, 4, 5, position=1
 OWNED = HEAD._replace(node="n", epoch=1, current="id", joined=1, begun=1)
 
 
-@pytest.mark.parametrize("command", [Enqueue("a", (), 1), Claim("a", STARTER), Pause("a"), Recover("a")])
+@pytest.mark.parametrize(
+    "command", [Enqueue("a", (TurnSpec("id", "a", "t"),), 1), Claim("a", STARTER), Pause("a"), Recover("a")]
+)
 def test_an_unknown_agent_is_not_found(command: Command) -> None:
     with pytest.raises(AgentNotFound):
         decide(View(None), command, NOW)

@@ -135,8 +135,9 @@ class TestAgents:
         await driver.create()
         delayed = spec(not_before=START + SECOND)
         await driver.submit(delayed)
-        driver.clock.now += 2 * SECOND
+        driver.clock.now += SECOND // 2
         (waiting,) = (await driver.submit()).turns
+        driver.clock.now += SECOND
         listed = await driver.store.get_agent("a")
         assert listed is not None
         assert listed.oldest_queued_at == waiting.turn.created_at

@@ -641,13 +641,13 @@ def _named(name: str, body: Any) -> Any:
 
 
 class TestLongStreams:
-    @pytest.mark.parametrize(("count", "kept"), [(1000, list(range(1000))), (1001, None)])
-    async def test_run_turn_does_not_keep_them_whole(self, count: int, kept: list[int] | None) -> None:
+    async def test_run_turn_does_not_keep_them(self) -> None:
         @tool()
         async def numbers() -> AsyncGenerator[int, None]:
-            for number in range(count):
+            for number in range(10):
                 yield number
 
         turn = Turn(numbers)
-        assert [value async for value in Agent("a", "", [numbers]).run_turn(turn)] == list(range(count))
-        assert turn.output == kept
+        assert [value async for value in Agent("a", "", [numbers]).run_turn(turn)] == list(range(10))
+        assert turn.output is None
+        assert turn.stop_reason is StopReason.COMPLETED

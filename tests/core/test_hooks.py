@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -132,3 +133,50 @@ def test_names_and_back() -> None:
     names = hook_names(table)
     assert names == {"after_run": ["custom"], "before_put": ["endless", "custom"]}
     assert hooks_from_names(names) == table
+
+
+class TestLimit:
+    """With a limit, a hook is a task of its own: nothing that it does with cancellation concerns the turn."""
+
+    async def test_one_that_swallows_its_cancellation_is_left_behind(self) -> None:
+        left = asyncio.Event()
+
+        async def deaf(*_: Any) -> None:
+            while not left.is_set():
+                with suppress(asyncio.CancelledError):
+                    await left.wait()
+
+        with pytest.raises(HookFailed) as caught:
+            await asyncio.wait_for(HookRunner(limit=0.01, wrap=True).fire(TurnHook.BEFORE_RUN, [deaf]), 5)
+        assert caught.value.timed_out
+        left.set()
+
+    @pytest.mark.parametrize("limit", [None, 5.0])
+    @pytest.mark.parametrize("raised", [asyncio.CancelledError, SystemExit, KeyboardInterrupt, ValueError])
+    async def test_whatever_it_raises_is_its_own(self, limit: float | None, raised: type[BaseException]) -> None:
+        async def failing(*_: Any) -> None:
+            raise raised
+
+        runner = HookRunner(limit=limit, wrap=True)
+        with pytest.raises(HookFailed) as caught:
+            await runner.fire(TurnHook.BEFORE_RUN, [failing])
+        assert isinstance(caught.value.__cause__, raised)
+        await runner.fire(TurnHook.AFTER_RUN, [failing])  # a watching one is only logged
+
+    @pytest.mark.parametrize("limit", [None, 5.0])
+    async def test_a_cancellation_from_outside_ends_it_and_goes_on(self, limit: float | None) -> None:
+        seen = asyncio.Event()
+
+        async def slow(*_: Any) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                seen.set()
+
+        firing = asyncio.create_task(HookRunner(limit=limit).fire(TurnHook.AFTER_RUN, [slow]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        firing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await firing
+        await asyncio.wait_for(seen.wait(), 5)

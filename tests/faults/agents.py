@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pygents_core import Agent, Turn, WorkingMemory, current_agent, current_turn, tool
+from pygents_core import Agent, AgentHook, Turn, TurnHook, WorkingMemory, current_agent, current_turn, tool
+from pygents_core.hooks import Hooks
 
 POLL_SECONDS = 0.005
 
@@ -100,6 +101,22 @@ async def stubborn_count(gate: str) -> AsyncIterator[int]:
 
 
 @tool()
+async def stubborn_burst(gate: str, path: str, to: int) -> AsyncIterator[int]:
+    """Swallow every cancellation until the file is there; then yield a lot, and tell that the last line was reached."""
+    while not os.path.exists(gate):  # noqa: ASYNC240
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(POLL_SECONDS)
+    for number in range(to):
+        yield number
+    note(path, "reached")
+
+
+@tool(lock=True)
+async def locked_stubborn(gate: str) -> str:
+    return str(await stubborn(gate))
+
+
+@tool()
 async def swallowing() -> str:
     """Take a cancellation for a result."""
     with suppress(asyncio.CancelledError):
@@ -127,6 +144,12 @@ async def cleaning(path: str) -> AsyncIterator[int]:
 @tool()
 async def own_timeout() -> None:
     raise TimeoutError("mine")
+
+
+@tool()
+async def another_timeout() -> None:
+    """Run a turn that times out."""
+    await Turn("gated", kwargs={"gate": "/nowhere/at/all"}, timeout=0.05).returning()
 
 
 class Unprintable(Exception):
@@ -276,6 +299,38 @@ async def returns_turn(tool_name: str, kwargs: dict[str, Any]) -> Turn[Any]:
 
 
 @tool()
+async def deliver(
+    how: str, to: str = "", limit: str = "60", hooked: bool = False, metadata: dict[str, Any] | None = None
+) -> Any:
+    """Put, send or return a turn with this time limit and metadata, and perhaps with a hook of its own."""
+    hooks = {TurnHook.AFTER_RUN: [after_run]} if hooked else None
+    timeout = None if limit == "none" else float(limit)
+    turn = Turn("echo", kwargs={"value": how}, timeout=timeout, metadata=metadata, hooks=hooks)
+    if how == "put":
+        await current_agent().put(turn)
+    elif how == "send":
+        await current_agent().send_turn(to, turn)
+    else:
+        return turn
+
+
+async def after_run(turn: Turn[Any]) -> None:
+    """Nothing to do."""
+
+
+async def before_put(agent: Agent, turn: Turn[Any]) -> None:
+    if "notes" in turn.metadata:
+        note(turn.metadata["notes"], "before", agent.name)
+    if "refused" in turn.metadata:
+        raise ValueError("not this one")
+
+
+async def after_put(agent: Agent, turn: Turn[Any]) -> None:
+    if "notes" in turn.metadata:
+        note(turn.metadata["notes"], "after", agent.name)
+
+
+@tool()
 async def remember(item: Any, memory: WorkingMemory, how: str = "return", gate: str = "/") -> list[Any]:
     memory.append(item)
     if how == "raise":
@@ -291,3 +346,5 @@ async def remember_and_return(item: Any, tool_name: str, memory: WorkingMemory) 
 
 
 Agent("coded", "Made by code", [echo, remember, send, send_and_wait], memory=WorkingMemory(5))
+PUT_HOOKS: Hooks = {AgentHook.BEFORE_PUT: [before_put], AgentHook.AFTER_PUT: [after_put]}
+Agent("hooked", "Notes what is put", [echo, deliver], hooks=PUT_HOOKS)

@@ -161,3 +161,26 @@ async def test_the_grace_is_not_waited_for(caller: Caller, tmp_path: Path) -> No
 
 async def _ended(caller: Caller, turn: Json) -> bool:
     return bool((await caller.turn(turn))["status"] == "cancelled")
+
+
+async def test_a_timeout_of_a_turn_that_the_tool_ran_is_an_error(caller: Caller) -> None:
+    agent = await caller.make_agent("another_timeout")
+    turn = await caller.do(agent, "another_timeout")
+    assert (turn["status"], turn["error"]["type"]) == ("error", "TurnTimeoutError")
+    assert (await caller.of_turn(turn))[-1]["type"] == "turn.error"
+
+
+async def test_stuck_code_that_yields_a_lot_reaches_its_end(caller: Caller, tmp_path: Path) -> None:
+    """More than may be pending: what nobody takes any more must not hold it up, or its agent is stuck for ever."""
+    agent, gate, reached = await caller.make_agent("stubborn_burst", "echo"), tmp_path / "gate", tmp_path / "reached"
+    turn = await caller.submit(agent, "stubborn_burst", args=[str(gate), str(reached), 600])
+    await caller.becomes(turn, "running")
+    behind = await caller.submit(agent, "echo", args=["behind"])
+    assert (await caller.cancel(turn)).status_code == 202
+    assert (await caller.ended(turn))["status"] == "cancelled"
+    await caller.agent_becomes(agent, "stuck")
+    gate.touch()
+    await eventually(reached.exists)
+    assert (await caller.ended(behind))["output"] == "behind"
+    assert (await caller.turn(turn))["values"] == 0
+    check_log(await caller.events(agent))

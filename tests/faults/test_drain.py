@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.caller import calling
+from tests.caller import Caller, Json, calling
 from tests.follower import following
 from tests.helpers import eventually
 from tests.history import check_log
@@ -118,3 +118,72 @@ async def test_idle_with_many_streams(own: Own) -> None:
     assert {reader.result() for reader in readers} == {"stream.closing"}
     await eventually(lambda: not service.running)
     assert service.wait(0) in EXITED
+
+
+async def _lines(path: Path, number: int) -> None:
+    await eventually(lambda: path.exists() and len(path.read_text().splitlines()) >= number)
+
+
+async def test_a_turn_that_waits_for_a_lock_is_not_begun(own: Own, tmp_path: Path) -> None:
+    """The lock becomes free during the drain, but the drain begins nothing: the turn runs after the restart."""
+    service, gate, path = own(), tmp_path / "gate", tmp_path / "spans"
+    async with calling(service.url) as caller:
+        holder, waiter = await caller.make_agent("locked_span"), await caller.make_agent("locked_span")
+        held = await caller.submit(holder, "locked_span", args=[str(path), str(gate)])
+        await _lines(path, 1)
+        waiting = await caller.submit(waiter, "locked_span", args=[str(path), str(gate)])
+        await eventually(lambda: _waits_for(caller, waiting, "lock"))
+        service.signal(signal.SIGTERM)
+        await eventually(lambda: _is_draining(service))
+        gate.touch()
+        await eventually(lambda: not service.running, timeout=10)
+    assert len(path.read_text().splitlines()) == 2
+    service.start()
+    async with calling(service.url) as caller:
+        assert (await caller.turn(held))["status"] == "completed"
+        assert ((await caller.ended(waiting))["status"], (await caller.turn(waiting))["attempt"]) == ("completed", 1)
+        for agent in (holder, waiter):
+            check_log(await caller.events(agent))
+
+
+async def _waits_for(caller: Caller, turn: Json, what: str) -> bool:
+    return bool((await caller.turn(turn))["waiting_for"] == what)
+
+
+async def test_stuck_code_and_those_that_wait_for_its_lock_are_not_waited_for(own: Own, tmp_path: Path) -> None:
+    """They have nothing to finish; the time for that is 30 s, and none of it is needed."""
+    service, gate = own(), tmp_path / "gate"
+    async with calling(service.url) as caller:
+        stuck, waiter = await caller.make_agent("locked_stubborn"), await caller.make_agent("locked_stubborn")
+        turn = await caller.submit(stuck, "locked_stubborn", args=[str(gate)])
+        await caller.becomes(turn, "running")
+        waiting = await caller.submit(waiter, "locked_stubborn", args=[str(gate)])
+        await eventually(lambda: _waits_for(caller, waiting, "lock"))
+        await caller.cancel(turn)
+        await caller.agent_becomes(stuck, "stuck")
+    service.signal(signal.SIGTERM)
+    await eventually(lambda: not service.running, timeout=10)
+    assert service.wait(0) in EXITED
+    gate.touch()
+    service.start()
+    async with calling(service.url) as caller:
+        assert (await caller.turn(turn))["status"] == "cancelled"
+        assert (await caller.ended(waiting))["output"] == "late"
+        check_log(await caller.events(stuck))
+
+
+async def test_a_key_that_is_known_is_still_answered(own: Own, tmp_path: Path) -> None:
+    service, gate = own(), tmp_path / "gate"
+    async with calling(service.url) as caller:
+        agent = await caller.make_agent("gated", "echo")
+        running = await caller.submit(agent, "gated", key="k", args=[str(gate)])
+        await caller.becomes(running, "running")
+        service.signal(signal.SIGTERM)
+        await eventually(lambda: _is_draining(service))
+        again = await caller.post(agent, "gated", key="k", args=[str(gate)])
+        assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (202, "true")
+        assert (again.json()["id"], again.json()["status"]) == (running["id"], "running")
+        assert (await caller.post(agent, "echo", key="other", args=[1])).status_code == 503
+        assert (await caller.post(agent, "echo", key="k", args=[1])).status_code == 422
+        gate.touch()
+        await eventually(lambda: not service.running)

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.caller import Caller, Json
+from tests.caller import Caller, Json, calling
 from tests.helpers import eventually
 from tests.history import check_log
+from tests.service import Service
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +135,19 @@ async def test_a_lock_is_free_after_every_way_out(caller: Caller, way_out: str) 
     assert (await caller.ended(turn))["status"] == expected
     after = await caller.do(other, "locked_failing", args=["raise"])
     assert after["error"] == {"type": "ValueError", "message": "on purpose"}
+
+
+async def test_an_agent_with_many_turns_takes_turns_with_others(own: Callable[..., Service], tmp_path: Path) -> None:
+    """With one place for all: the mailbox that has it does not keep it until it is empty."""
+    path, gate = tmp_path / "spans", tmp_path / "gate"
+    async with calling(own(concurrency=1).url) as caller:
+        full, other = await caller.make_agent("gated", "span"), await caller.make_agent("span")
+        await caller.becomes(await caller.submit(full, "gated", args=[str(gate)]), "running")
+        turns = [await caller.submit(full, "span", args=[str(path)]) for _ in range(30)]
+        turns.append(await caller.submit(other, "span", args=[str(path)]))
+        gate.touch()
+        for turn in turns:
+            assert (await caller.ended(turn))["status"] == "completed"
+    found = spans(path)
+    assert_apart(found)
+    assert [span[0] for span in found].index(other) <= 2

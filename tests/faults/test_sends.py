@@ -153,3 +153,36 @@ async def test_memory_is_committed_with_completed_only(caller: Caller, tmp_path:
     assert (await caller.ended(running))["status"] == "cancelled"
     outputs = [(await caller.do(agent, "remember", args=[item]))["output"] for item in "bcd"]
     assert outputs == [["a", "b"], ["a", "b", "c"], ["b", "c", "d"]]
+
+
+WAYS = ("put", "send", "return")
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_time_limit_that_no_turn_can_have(caller: Caller, how: str) -> None:
+    """Refused in the tool, by the same error whichever way the turn goes; nothing is stored."""
+    agent, target = await caller.make_agent("deliver", "echo"), await caller.make_agent("echo")
+    limits = ["inf", "nan", "-5", "0", "1e9"]
+    for limit in limits:
+        turn = await caller.do(agent, "deliver", args=[how, target, limit])
+        assert (turn["status"], turn["error"]["type"]) == ("error", "ValueError"), (limit, turn)
+    assert len(await caller.turns(agent)) == len(limits)
+    assert await caller.turns(target) == []
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_no_time_limit_is_the_longest_one(caller: Caller, how: str) -> None:
+    agent, target = await caller.make_agent("deliver", "echo"), await caller.make_agent("echo")
+    assert (await caller.do(agent, "deliver", args=[how, target, "none"]))["status"] == "completed"
+    *_, made = await caller.turns(target if how == "send" else agent)
+    assert (made["tool"], made["timeout"]) == ("echo", 86_400)
+    assert (await caller.ended(made))["output"] == how
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_turn_with_hooks_of_its_own_cannot_be_stored(caller: Caller, how: str) -> None:
+    """They are functions. Dropping them silently would be worse than an error."""
+    agent, target = await caller.make_agent("deliver", "echo"), await caller.make_agent("echo")
+    turn = await caller.do(agent, "deliver", args=[how, target], kwargs={"hooked": True})
+    assert (turn["status"], turn["error"]["type"]) == ("error", "ValueError")
+    assert (len(await caller.turns(agent)), await caller.turns(target)) == (1, [])

@@ -42,6 +42,7 @@ class Book:
         except ServiceError as refusal:
             return refusal
         assert not stale, f"{command} was accepted with a stale fence"
+        self._check_due(decision)
         self._write(decision)
         self._check(command.agent)
         return decision.reply
@@ -66,19 +67,18 @@ class Book:
         head = self.heads.get(command.agent)
         named = getattr(command, "turn_id", None) if not isinstance(command, Recover) else head and head.current
         turn = self.turns.get(named or "")
-        due = [
-            turn
-            for turn in self.of(command.agent, TurnStatus.SCHEDULED)
-            if turn.spec.not_before is not None and turn.spec.not_before <= self.now
-        ]
         return View(
             head,
             turn=turn if turn is not None and turn.spec.agent == command.agent else None,
             next=next(iter(self.mailbox(command.agent)), None),
-            due=tuple(sorted(due, key=lambda turn: turn.spec.not_before or 0)),
+            due=tuple(self._due(command.agent)),
             prior=self._prior(command) if isinstance(command, Enqueue) else None,
             sender=self._sender(command) if isinstance(command, Enqueue) else None,
         )
+
+    def _due(self, agent: str) -> list[Turn]:
+        due = [turn for turn in self.of(agent, TurnStatus.SCHEDULED) if (turn.spec.not_before or 0) <= self.now]
+        return sorted(due, key=lambda turn: turn.spec.not_before or 0)
 
     def _prior(self, command: Enqueue) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
         asked = command.record
@@ -139,10 +139,26 @@ class Book:
         started = [event.turn_id for event in log if event.type is EventType.TURN_STARTED]
         positions = [self.turns[one].position or 0 for one in started if one is not None]
         assert positions == sorted(set(positions)), "turns began in another order than that of the mailbox"
+        self._check_order([turn for turn in self.turns.values() if turn.spec.agent == agent])
         for turn in self.turns.values():
             if turn.spec.agent == agent:
                 _check_turn(turn, [event for event in log if event.turn_id == turn.id])
         assert all(self.turns[one].status in (TurnStatus.RUNNING, TurnStatus.CANCELLED) for one in self.cancelled)
+
+    def _check_due(self, decision: Decision) -> None:
+        """What joins or begins anything lets the turns that are due join first."""
+        head = decision.head
+        old = self.heads.get(head.name) if head is not None else None
+        if head is not None and old is not None and (head.joined, head.begun) != (old.joined, old.begun):
+            decided = {turn.id for turn in decision.turns}
+            due = [turn for turn in self._due(head.name) if turn.id not in decided]
+            assert not due, f"{due} are due and did not join"
+
+    def _check_order(self, turns: list[Turn]) -> None:
+        """``turns`` come by acceptance: a turn joins when it was accepted or when it is due, whichever is later."""
+        joined = [turn for turn in turns if turn.position is not None]
+        expected = sorted(joined, key=lambda turn: max(turn.created_at, turn.spec.not_before or 0))
+        assert sorted(joined, key=lambda turn: turn.position or 0) == expected, "a turn was overtaken"
 
 
 def _may_become(old: TurnStatus, new: TurnStatus) -> bool:

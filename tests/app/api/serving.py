@@ -18,7 +18,19 @@ from fastapi import FastAPI
 from pygents_app.api.install import Application, install
 from pygents_app.api.services import Services
 from pygents_app.clock import new_id
-from pygents_app.commands import AgentReply, Cancel, Cancelled, Claim, CreateAgent, Enqueue, Enqueued, Finish, Starter
+from pygents_app.commands import (
+    AgentReply,
+    Cancel,
+    Cancelled,
+    Claim,
+    CreateAgent,
+    Enqueue,
+    Enqueued,
+    Finish,
+    Pause,
+    Release,
+    Starter,
+)
 from pygents_app.errors import Draining, InvalidRequest
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
@@ -137,8 +149,11 @@ class Served:
     def begin(self, agent: str) -> Fence:
         return self.do(self._begin(agent))
 
-    def finish(self, agent: str, turn_id: str, fence: Fence, outcome: Outcome) -> None:
-        self.do(self._finish(Finish(agent, turn_id, fence, outcome)))
+    def finish(self, agent: str, turn_id: str, fence: Fence, outcome: Outcome, *, hold: bool = False) -> None:
+        self.execute(Finish(agent, turn_id, fence, outcome, hold=hold))
+
+    def execute(self, command: Finish | Release | Pause) -> None:
+        self.do(self._execute(command))
 
     def do(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
@@ -157,7 +172,7 @@ class Served:
         assert claimed.begun is not None
         return claimed.begun.fence
 
-    async def _finish(self, command: Finish) -> None:
+    async def _execute(self, command: Finish | Release | Pause) -> None:
         await self.store.execute(command)
 
 

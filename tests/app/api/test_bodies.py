@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pygents_app.api import bodies
 from pygents_app.errors import MalformedBody
+from pygents_app.nesting import MAX_NESTING
 
 REFUSED = {
     "nan": b'{"a":NaN}',
@@ -100,7 +101,7 @@ def test_nesting_is_measured_right(wrappings: list[str]) -> None:
     text = "0"
     for wrapping in wrappings:
         text = wrapping % text
-    if _depth(json.loads(text)) > bodies.MAX_NESTING:
+    if _depth(json.loads(text)) > MAX_NESTING:
         with pytest.raises(MalformedBody):
             bodies.parse(text.encode())
     else:
@@ -111,6 +112,28 @@ def test_a_digest_knows_the_json_not_its_spelling() -> None:
     one, other = bodies.parse(b'{"a": 1, "b": [1.0, "\xc3\xa9"]}'), bodies.parse(rb'{"b":[1.0,"\u00e9"],"a":1}')
     assert bodies.digest(one) == bodies.digest(other)
     assert bodies.digest(one) != bodies.digest(bodies.parse(b'{"a": 1, "b": [1.0, "e"]}'))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b"60", b"60.0", True),
+        (b"100", b"1e2", True),
+        (b'[{"a": [1]}]', b'[{"a": [1.0]}]', True),
+        (b"0", b"-0.0", True),
+        (b"9007199254740992", b"9007199254740992.0", True),
+        (b"9007199254740993", b"9007199254740992.0", False),
+        (b"1", b"true", False),
+        (b"1.0", b"true", False),
+        (b"0", b"false", False),
+        (b"0.0", b"null", False),
+        (b"1", b'"1"', False),
+        (b"1", b"1.5", False),
+    ],
+)
+def test_a_digest_takes_numbers_for_what_they_are_worth(one: bytes, other: bytes, same: bool) -> None:
+    digests = [bodies.digest(bodies.parse(b'{"args": [%s]}' % written)) for written in (one, other)]
+    assert (digests[0] == digests[1]) is same
 
 
 def _depth(value: Any) -> int:

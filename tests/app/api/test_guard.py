@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from pygents_app.api.guard import bound_hosts
+from pygents_app.settings import Settings
 from tests.app.api.conftest import KEY
-from tests.app.api.serving import Served, read_all
+from tests.app.api.serving import Served, read_all, serving
 
 CHUNK = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
 
@@ -56,6 +58,33 @@ class TestHost:
     def test_any_name_will_do_where_none_was_told(self, locked: Served) -> None:
         answer = locked.call("GET", "/agents", headers={"Host": "whatever.example", "X-API-Key": KEY})
         assert answer.status_code == 200
+
+
+class TestBoundHost:
+    @pytest.mark.parametrize(
+        ("host", "expected"),
+        [
+            ("127.0.0.2", {"127.0.0.2"}),
+            ("::1", {"[::1]"}),
+            ("[0:0:0:0:0:0:0:1]", {"[::1]", "[0:0:0:0:0:0:0:1]"}),
+            ("agents.example.org", {"agents.example.org"}),
+            ("0.0.0.0", set()),  # noqa: S104
+            ("::", set()),
+        ],
+    )
+    def test_the_names_of_an_address(self, host: str, expected: set[str]) -> None:
+        assert set(bound_hosts(host)) == expected
+
+    def test_it_is_served_and_others_are_not(self) -> None:
+        with serving(Settings.model_validate({"host": "127.0.0.2"})) as served:
+            assert served.call("GET", "/agents", headers={"Host": "127.0.0.2:8000"}).status_code == 200
+            problem(served.call("GET", "/agents", headers={"Host": "127.0.0.3:8000"}), "misdirected-host")
+
+    def test_beside_the_names_that_were_told(self) -> None:
+        settings = {"host": "192.0.2.7", "allowed_hosts": "agents.example.org", "insecure": True}
+        with serving(Settings.model_validate(settings)) as served:
+            for host, status in (("192.0.2.7", 200), ("agents.example.org", 200), ("192.0.2.8", 421)):
+                assert served.call("GET", "/agents", headers={"Host": host}).status_code == status
 
 
 class TestOrigin:

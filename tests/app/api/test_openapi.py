@@ -76,6 +76,8 @@ def test_answers_are_as_described(service: Served, document: dict[str, Any]) -> 
     check(document, "ToolPage", service.get("/tools"))
     check(document, "Tool", service.get("/tools/echo"))
     check(document, "Info", service.get("/info"))
+    check(document, "TurnPage", service.get("/turns"))
+    check(document, "Limits", service.get("/limits"))
     check(document, "Health", service.get("/readyz"))
     check(document, "TurnEnded", service.call("POST", turn["links"]["cancel"]).json())
     check(document, "InvalidRequest", service.call("GET", "/agents?limit=0").json())

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from pygents_app.api.limits import limits_of
 from pygents_app.errors import Unavailable
+from pygents_app.settings import Settings
 from tests.app.api.serving import NODE, Served
 from tests.app.api.test_guard import problem
 
@@ -36,6 +38,36 @@ class TestReady:
 def test_info(service: Served) -> None:
     shown = service.get("/info")
     assert shown == {"version": shown["version"], "node": NODE, "engine": "memory", "durability": "full"}
+
+
+class TestLimits:
+    def test_settings_and_fixed_ones(self, service: Served) -> None:
+        shown = service.get("/limits")
+        assert (shown["body_bytes"], shown["mailbox_turns"], shown["chain_hops"]) == (64 * 1024, 1000, 32)
+        fixed = {
+            "nesting_levels": 64, "value_bytes": 256 * 1024, "turn_values": 100_000, "timeout_seconds": 86_400,
+            "inline_bytes": 64 * 1024, "page_items": 1000, "wait_seconds": 60, "idempotency_key_characters": 255,
+        }  # fmt: skip
+        assert fixed.items() <= shown.items()
+
+    def test_every_setting_that_bounds_something(self) -> None:
+        """Another value of the setting is another value here."""
+        usual = limits_of(Settings.model_validate({}))
+        for name, field in Settings.model_fields.items():
+            if field.annotation in (int, float) and name != "port":
+                other = limits_of(Settings.model_validate({name: field.default + 1}))
+                assert [key for key in usual if usual[key] != other[key]], name
+
+    @pytest.mark.parametrize(
+        ("path", "limit"),
+        [("/agents?limit={}", "page_items"), ("/agents/a/events?limit={}", "page_items"),
+         ("/turns/00000000-0000-0000-0000-000000000000?wait={}", "wait_seconds")],
+    )  # fmt: skip
+    def test_what_is_listed_is_enforced(self, service: Served, path: str, limit: str) -> None:
+        bound = service.get("/limits")[limit]
+        assert service.call("GET", path.format(bound + 1)).status_code == 422
+        if bound == 1000:
+            assert service.call("GET", path.format(bound)).status_code != 422
 
 
 class TestTools:

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from pygents_app.api import bodies
 from pygents_app.clock import new_id
+from pygents_app.commands import Enqueued, Pause, Release
 from pygents_app.model import Outcome, TurnStatus
+from pygents_app.runtime.requests import TurnRequest
+from tests.app.api.conftest import KEY
 from tests.app.api.serving import MAILBOX_LIMIT, Served
 from tests.app.api.test_guard import problem
 
@@ -37,7 +41,7 @@ class TestSubmit:
         agent = service.create()
         turns = [service.submit(agent) for _ in range(3)]
         assert [turn["position"] for turn in turns] == [1, 2, 3]
-        assert [turn["waiting_for"] for turn in turns] == ["previous", "previous", "previous"]
+        assert [turn["waiting_for"] for turn in turns] == [None, "previous", "previous"]
 
     @pytest.mark.parametrize(
         ("change", "pointer"),
@@ -161,6 +165,31 @@ class TestIdempotency:
         answer = service.call("POST", f"/agents/{agent}/turns", json={"tool": "echo", "args": [2]}, headers=headers)
         problem(answer, "idempotency-key-reused")
 
+    @pytest.mark.parametrize("same", ["[60, 1e2, 0]", "[60.0, 100, -0.0]", "[6e1, 100.0, 0.0]"])
+    def test_equal_numbers_are_the_same_body(self, service: Served, same: str) -> None:
+        headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+        path = f"/agents/{service.create()}/turns"
+        contents = [
+            '{"tool": "echo", "timeout": 60, "args": [60, 100, 0]}',
+            '{"tool": "echo", "timeout": 60.0, "args": %s}' % same,  # noqa: UP031
+        ]
+        turns = [service.call("POST", path, content=body, headers=headers).json()["id"] for body in contents]
+        assert turns[0] == turns[1]
+
+    def test_a_key_is_the_callers_own(self, locked: Served) -> None:
+        """Under the caller that the credentials name the key is known; under another, or none, it is not."""
+        agent, body = locked.create(), {"tool": "echo"}
+        first = locked.submit(agent, body, headers={"Idempotency-Key": "k", "X-API-Key": KEY})
+
+        def again(caller: str) -> Enqueued:
+            digest, asked = bodies.digest(body), [TurnRequest("echo", [], {})]
+            return locked.do(locked.submission.submit(agent, asked, caller=caller, key="k", digest=digest))
+
+        replay = again("admin")
+        assert (replay.replayed, replay.turns[0].turn.id) == (True, first["id"])
+        assert not again("").replayed
+        assert not again("somebody").replayed
+
     def test_twins_at_once_are_one(self, service: Served) -> None:
         agent, headers = service.create(), {"Idempotency-Key": "twin"}
         with ThreadPoolExecutor(8) as pool:
@@ -210,9 +239,27 @@ class TestRead:
         service.dispatcher.locked.add(first["id"])
         assert service.get(first["links"]["self"])["waiting_for"] == "lock"
         assert service.get(second["links"]["self"])["waiting_for"] == "previous"
+        service.dispatcher.locked.clear()
+        assert service.get(first["links"]["self"])["waiting_for"] is None
         service.begin(agent)
         assert service.get(first["links"]["self"])["waiting_for"] is None
         assert service.get(second["links"]["self"])["waiting_for"] == "previous"
+
+    def test_the_next_waits_for_what_runs_and_for_code_that_has_not_stopped(self, service: Served) -> None:
+        agent = service.create()
+        first, second = service.submit(agent), service.submit(agent)
+        shown = second["links"]["self"]
+        fence = service.begin(agent)
+        assert (service.get(shown)["position"], service.get(shown)["waiting_for"]) == (1, "previous")
+        service.finish(agent, first["id"], fence, DONE, hold=True)
+        assert service.get(shown)["waiting_for"] == "previous"
+        service.execute(Release(agent, fence))
+        assert service.get(shown)["waiting_for"] is None
+        service.execute(Pause(agent))
+        assert service.get(shown)["waiting_for"] == "paused"
+
+    def test_a_tool_that_is_not_here(self, service: Served) -> None:
+        assert service.submit(service.create("gone"), {"tool": "gone"})["waiting_for"] == "tool"
 
     @pytest.mark.parametrize("wait", ["-1", "61", "1.5", "1_0", "", "x"])
     def test_odd_waits_are_refused(self, service: Served, wait: str) -> None:
@@ -272,6 +319,29 @@ class TestList:
     @pytest.mark.parametrize("query", ["after=x", "after=" + "0" * 36, "status=done", "limit=0", "x=1"])
     def test_odd_queries_are_refused(self, service: Served, query: str) -> None:
         problem(service.call("GET", f"/agents/{service.create()}/turns?{query}"), "invalid-request")
+
+
+class TestListAll:
+    def test_turns_of_all_agents_in_the_order_of_acceptance(self, service: Served) -> None:
+        agents = [service.create() for _ in range(2)]
+        ids = [service.submit(agents[number % 2])["id"] for number in range(4)]
+        page = service.get(f"/turns?limit=2&after={ids[0]}")
+        assert [turn["id"] for turn in page["items"]] == ids[1:3]
+        assert page["items"][0] == service.get(f"/turns/{ids[1]}")
+        assert [turn["id"] for turn in service.get(f"/turns?after={page['next']}")["items"]] == ids[3:]
+
+    def test_by_status(self, service: Served) -> None:
+        agents = [service.create() for _ in range(2)]
+        turns = [service.submit(agent) for agent in agents]
+        for agent in agents:
+            service.begin(agent)
+        running = service.get("/turns?status=running&limit=1000")["items"]
+        assert {turn["id"] for turn in turns} <= {turn["id"] for turn in running}
+        assert {turn["status"] for turn in running} == {"running"}
+
+    @pytest.mark.parametrize("query", ["after=x", "status=done", "limit=1001", "agent=a"])
+    def test_odd_queries_are_refused(self, service: Served, query: str) -> None:
+        problem(service.call("GET", f"/turns?{query}"), "invalid-request")
 
 
 class TestCancel:

@@ -27,6 +27,31 @@ async def greet(name: str, times: int = 1) -> str:
 
 greeter = Agent("greeter", "Greets.", [greet])
 '''
+ODD_AGENTS = """
+from typing import Annotated, Any
+from pydantic import WithJsonSchema
+from pygents_core import Agent, tool
+
+@tool
+async def greet(
+    listed: Annotated[Any, WithJsonSchema({"type": ["string", "null"]})],
+    number: Annotated[Any, WithJsonSchema({"type": ["null", "integer"]})],
+    either: int | None,
+    odd: Annotated[Any, WithJsonSchema({"type": 5})],
+    unknown: Annotated[Any, WithJsonSchema({"type": ["of mine", {}]})],
+) -> None: ...
+
+Agent("greeter", "Greets.", [greet])
+"""
+BROKEN_BANNER = """
+from pygents_app.cli import serve
+
+def banner(*given, **named):
+    raise RuntimeError("no banner")
+
+serve.banner = banner
+serve.serve_code("my_agents.py", demo=False, flags={"port": 0})
+"""
 # What the tests' own process was started with must not decide.
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PYGENTS_")}
 
@@ -121,6 +146,26 @@ class TestServe:
             assert "Bearer $PYGENTS_ADMIN_KEY" in banner
             assert key["PYGENTS_ADMIN_KEY"] not in banner
             assert httpx.get(f"{url}/agents", trust_env=False).status_code == 401
+
+    def test_another_loopback_address_is_served_by_its_own_name(self, code: Path) -> None:
+        with serving(code, "my_agents.py", "--host", "127.0.0.2", "--store", "memory://") as (_, url, _):
+            assert url.startswith("http://127.0.0.2:")
+            assert httpx.get(f"{url}/agents", trust_env=False).status_code == 200
+
+    def test_schemas_of_any_shape_have_an_example(self, code: Path) -> None:
+        (code / "my_agents.py").write_text(ODD_AGENTS)
+        with serving(code, "my_agents.py", "--store", "memory://") as (banner, _, _):
+            for example in ('"listed": "World"', '"number": 3', '"either": 3', '"odd": "World"', '"unknown": "World"'):
+                assert example in banner
+
+    def test_an_error_before_it_serves_ends_the_process(self, code: Path) -> None:
+        """The store has a thread by then; a process that it keeps alive would look like a server."""
+        ended = subprocess.run(
+            [sys.executable, "-c", BROKEN_BANNER], cwd=code, env=ENVIRON, capture_output=True, text=True, timeout=30,
+            check=False,
+        )  # fmt: skip
+        assert ended.returncode == 1
+        assert ended.stderr.rstrip().endswith("RuntimeError: no banner")
 
 
 class TestRefused:

@@ -1,17 +1,19 @@
 """When SQLite refuses: a command that cannot be stored, a locked file, a full disk, a failed fsync."""
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from pygents_app.commands import Enqueue, Enqueued
-from pygents_app.errors import StoreFull, Unavailable
+from pygents_app.commands import Append, Appended, Command, Enqueue, Enqueued
+from pygents_app.errors import ServiceError, StoreFull, Unavailable
 from pygents_app.store import sqlite
 from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
@@ -36,11 +38,28 @@ class TestRolledBack:
         good = [Enqueue("a", (spec(),), 100, starter=STARTER) for _ in range(4)]
         commands = [*good[:2], again, *good[2:]]
         answers = await asyncio.gather(*map(driver.store.execute, commands), return_exceptions=True)
-        assert [type(answer) for answer in answers] == [Enqueued, Enqueued, sqlite3.IntegrityError, Enqueued, Enqueued]
+        assert [type(answer) for answer in answers] == [Enqueued, Enqueued, ServiceError, Enqueued, Enqueued]
+        assert "UNIQUE" not in str(answers[2])
+        assert "UNIQUE" in caplog.text
         assert "one by one" in caplog.text
         assert await driver.types() == ["agent.created", "turn.queued", "turn.started", *["turn.queued"] * 4]
         assert (await driver.head()).queued == 4
         await driver.append(begun, b"1")
+
+    async def test_values_of_a_batch_that_was_rolled_back_count_once(self, driver: Driver) -> None:
+        """The running turn is cached as the batch left it; deciding again must begin from what is stored."""
+        await driver.create()
+        one, stored = spec(), spec()
+        begun = await driver.begin(one)
+        await driver.submit(stored)
+        append = Append("a", one.id, begun.fence, (b"1", b"2"))
+        again = Enqueue("a", (stored,), 100)
+        commands: list[Command] = [append, again, append]
+        answers = await asyncio.gather(*map(driver.execute, commands), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Appended, ServiceError, Appended]
+        assert (await driver.turn(one.id)).values == 4
+        logged = [json.loads(event.data)["index"] for event in await driver.log() if event.type.value == "turn.value"]
+        assert logged == [0, 1, 2, 3]
 
     async def test_text_that_cannot_be_stored(self, driver: Driver) -> None:
         await driver.create()
@@ -48,7 +67,7 @@ class TestRolledBack:
         answers = await asyncio.gather(
             driver.store.execute(bad), driver.store.execute(Enqueue("a", (spec(),), 100)), return_exceptions=True
         )
-        assert isinstance(answers[0], UnicodeEncodeError)
+        assert type(answers[0]) is ServiceError
         assert isinstance(answers[1], Enqueued)
         assert await driver.types() == ["agent.created", "turn.queued"]
 
@@ -72,6 +91,64 @@ class TestRolledBack:
         await driver.submit()
         await store.check()
         await store.close()
+
+
+class TestDamage:
+    """Damage that is found while the store is in use; what is found at the start is refused there."""
+
+    async def test_every_caller_gets_an_error_of_the_service(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = open_store(f"sqlite:///{path}")
+        driver = Driver(store, Clock())
+        await driver.create()
+        await driver.submit()
+        await store.close()
+        damage(path, "turns", "events", "turns_by_agent", "turns_by_position", "events_by_seq")
+        store = open_store(f"sqlite:///{path}")
+        commands = [Enqueue("a", (spec(),), 100) for _ in range(3)]
+        answers = await asyncio.gather(*map(store.execute, commands), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Unavailable] * 3
+        assert "damaged" in str(answers[0])
+        with pytest.raises(Unavailable, match="damaged"):
+            await store.list_turns()
+        assert "restore it from a backup" in caplog.text
+        await store.close()
+
+    @pytest.mark.parametrize(
+        ("error", "code", "expected"),
+        [
+            (sqlite3.DatabaseError("malformed"), sqlite3.SQLITE_CORRUPT, Unavailable),
+            (sqlite3.DatabaseError("malformed"), sqlite3.SQLITE_CORRUPT | 3 << 8, Unavailable),
+            (sqlite3.DatabaseError("not a database"), sqlite3.SQLITE_NOTADB, Unavailable),
+            (sqlite3.OperationalError("locked"), sqlite3.SQLITE_BUSY, Unavailable),
+            (sqlite3.DatabaseError("full"), sqlite3.SQLITE_FULL, StoreFull),
+            (sqlite3.IntegrityError("twice"), sqlite3.SQLITE_CONSTRAINT_UNIQUE, ServiceError),
+            (sqlite3.ProgrammingError("closed"), None, ServiceError),
+            (OverflowError("too large"), None, ServiceError),
+        ],
+    )
+    def test_whatever_happens(
+        self, path: Path, error: Exception, code: int | None, expected: type[ServiceError]
+    ) -> None:
+        if isinstance(error, sqlite3.Error) and code is not None:
+            error.sqlite_errorcode = code
+        engine = SqliteEngine(path)
+        explained = engine.explain(error)
+        engine.close()
+        assert type(explained) is expected
+        assert str(error) not in explained.detail
+
+
+def damage(path: Path, *names: str) -> None:
+    """Overwrite the root pages of tables and indexes."""
+    with closing(sqlite3.connect(path)) as db:
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        pages = dict(db.execute("SELECT name, rootpage FROM sqlite_schema").fetchall())
+    with path.open("r+b") as file:
+        for name in names:
+            file.seek((pages[name] - 1) * size)
+            file.write(b"\xff" * size)
 
 
 class TestFull:

@@ -1,0 +1,42 @@
+"""Every limit that a client may meet, read from where it is enforced: nothing is written here a second time."""
+
+from collections.abc import Mapping
+
+from ..nesting import MAX_NESTING
+from ..payloads import INLINE_LIMIT
+from ..runtime.encoding import Limits
+from ..runtime.outcomes import MESSAGE_LIMIT, OUTPUT_BYTES, OUTPUT_VALUES
+from ..settings import Settings
+from ..streaming.ring import BATCH_BYTES
+from ..streaming.subscription import PATIENCE
+from . import events, queries, requests, submit
+
+
+def limits_of(settings: Settings) -> Mapping[str, float]:
+    """The limits by name; each name ends with the unit. ``schemas.Limits`` describes them."""
+    return {
+        "body_bytes": settings.max_body,
+        "nesting_levels": MAX_NESTING,
+        "idempotency_key_characters": submit.MAX_KEY,
+        "page_items": queries.MAX_ITEMS,
+        "events_page_bytes": events.PAGE_BYTES,
+        "wait_seconds": queries.MAX_WAIT,
+        "timeout_seconds": requests.LONGEST_TIMEOUT,
+        "delay_seconds": requests.LONGEST_DELAY,
+        "mailbox_turns": settings.mailbox_limit,
+        "chain_hops": settings.max_hops,
+        "concurrent_turns": settings.concurrency,
+        "value_bytes": Limits._field_defaults["value_bytes"],
+        "turn_values": Limits._field_defaults["values"],
+        "output_bytes": OUTPUT_BYTES,
+        "output_values": OUTPUT_VALUES,
+        "error_message_characters": MESSAGE_LIMIT,
+        "inline_bytes": INLINE_LIMIT,
+        "memory_items": requests.LARGEST_MEMORY,
+        "hook_seconds": settings.hook_timeout,
+        "cancel_grace_seconds": settings.cancel_grace,
+        "drain_seconds": settings.drain,
+        "stream_buffer_bytes": BATCH_BYTES,
+        "stream_send_seconds": PATIENCE.send,
+        "stream_ping_seconds": settings.ping,
+    }
