@@ -19,6 +19,9 @@ WORDS_PER_MINUTE = 240
 CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 """Markdown's fenced code is not read."""
 
+PARAGRAPH_END = re.compile(r"\n\s*\n|\n(?=[|-] ?)")
+"""A blank line; rows of tables and items of lists are paragraphs of their own."""
+
 
 @tool()
 async def read(text: Annotated[str, Field(min_length=1)], source: str = "text") -> AsyncIterator[dict[str, Any]]:
@@ -28,8 +31,7 @@ async def read(text: Annotated[str, Field(min_length=1)], source: str = "text") 
         text: Plain text or Markdown; blank lines separate paragraphs.
         source: Where the text is from, to be told with each passage that is found.
     """
-    prose = CODE_BLOCK.sub("", text)
-    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", prose) if part.strip()]
+    paragraphs = [part.strip() for part in PARAGRAPH_END.split(CODE_BLOCK.sub("", text)) if part.strip()]
     for number, paragraph in enumerate(paragraphs, start=1):
         passage = {"source": source, "paragraph": number, "text": paragraph}
         await current_agent().send_turn("librarian", Turn("keep", kwargs={"passage": passage}))

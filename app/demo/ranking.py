@@ -18,6 +18,13 @@ class Found(NamedTuple):
     why: str
 
 
+COMMON = frozenset(
+    "a an and are as at be but by can do does for from had has have how i if in is it its my no not of on or so that the "
+    "their then there they this to was we what when where which who why will with you your".split()
+)
+"""Words that tell nothing about what a text is about."""
+
+
 def words_of(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.lower())
 
@@ -27,7 +34,7 @@ def rank(question: str, texts: Sequence[str]) -> list[Found]:
     bags = [Counter(words_of(text)) for text in texts]
     lengths = [sum(bag.values()) for bag in bags]
     mean = sum(lengths) / len(lengths) if lengths else 0.0
-    weights = {word: _rarity(word, bags) for word in dict.fromkeys(words_of(question))}
+    weights = {word: _rarity(word, bags) for word in dict.fromkeys(words_of(question)) if word not in COMMON}
     found = []
     for position, (bag, length) in enumerate(zip(bags, lengths, strict=True)):
         scores = {word: weight * _frequency(bag[word], length / mean) for word, weight in weights.items() if bag[word]}

@@ -12,6 +12,7 @@ class Capacity:
 
     A command that may begin a turn reserves a place first, so that many commands of one moment cannot overshoot.
     ``crowded``, set by the dispatcher: agents wait for a place, so that those that have one must take turns with them.
+    ``freed``, set by it, too, is called on any thread when a reserved place is given back.
     ``busy``, set by whoever executes, counts begun turns; a place that is briefly counted twice only delays a claim.
     """
 
@@ -21,6 +22,7 @@ class Capacity:
         self._reserved = 0
         self._lock = threading.Lock()
         self.busy: Callable[[], int] = lambda: 0
+        self.freed: Callable[[], None] = lambda: None
         self.draining = False
         self.crowded = False
 
@@ -43,6 +45,8 @@ class Capacity:
         finally:
             with self._lock:
                 self._reserved -= reserved
+            if reserved:
+                self.freed()
 
     def following(self) -> Starter | None:
         """For the end of a turn: the next one takes the place that becomes free, unless other agents wait for it."""

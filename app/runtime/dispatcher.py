@@ -46,6 +46,7 @@ class Dispatcher:
         self._nudged = asyncio.Event()
         self._watch: asyncio.Future[None] | None = None
         self._silence: Callable[[], None] = lambda: None
+        capacity.freed = self._go_on
 
     @property
     def draining(self) -> bool:
@@ -120,6 +121,11 @@ class Dispatcher:
         names = () if runner.has_begun or runner.was_refused else (runner.agent,)
         if names or self._ready:
             self._on_loop(partial(self._add_ready, names))
+
+    def _go_on(self) -> None:
+        """A place was reserved, perhaps for nothing: agents that found none may have it."""
+        if self._ready:
+            self._on_loop(partial(self._add_ready, ()))
 
     def _on_loop(self, callback: Callable[[], Any]) -> None:
         if self._loop is not None:

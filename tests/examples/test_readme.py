@@ -53,6 +53,9 @@ class TestTheFirstMinute:
         ran = 0
         for block in blocks("README.md", "sh"):
             for command in commands(block):
+                if command.startswith("sleep "):
+                    shell(command)
+                    continue
                 if ADDRESS not in command:
                     assert re.match(r"make run|pygents serve|pip install|python3? -m (venv|pip)", command), command
                     continue
@@ -71,7 +74,7 @@ class TestTheFirstMinute:
         search = next(turn for turn in turns if turn["tool"] == "search")
         answer = _get(demo, f"/turns/{search['id']}?wait=30")
         assert answer["status"] == "completed"
-        assert "202" in answer["output"][0]["text"]
+        assert "Nothing acknowledged is lost" in answer["output"][0]["text"]
 
     def test_the_frame_that_is_shown(self, demo: Service) -> None:
         """Same fields in the same order as in the stream."""

@@ -21,14 +21,18 @@ async def locked() -> str:
     return "held"
 
 
-async def test_agents_whose_tool_is_gone_do_not_starve_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They come first in every scan, and are more than one page of it."""
+@pytest.mark.parametrize("concurrency", [1, 2, 1000])
+async def test_agents_whose_tool_is_gone_do_not_starve_others(
+    monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    """They come first in every scan, and are more than one page of it, and than there are places for turns."""
     monkeypatch.setattr(module, "SCAN_PAGE", 2)
+    monkeypatch.setattr(module, "SCAN_SECONDS", 3600.0)
     tool()(echo)
     store = FlawedStore()
     waiting = await store.fill("abcdefg", "gone")
     last = await store.fill("xyz", "echo")
-    async with running(store=store) as node:
+    async with running(store=store, concurrency=concurrency) as node:
         for turn_id in last.values():
             assert (await node.ended(turn_id)).status is TurnStatus.COMPLETED
         for turn_id in waiting.values():

@@ -203,6 +203,14 @@ class TestPlans:
         assert name in self.WALKS or not scans, plan
         assert name == "list_turns" or not scans & {"SCAN t", "SCAN q", "SCAN events"}, plan
 
+    async def test_due_turns_are_found_without_those_of_others_and_without_the_history(
+        self, store: LocalStore, path: Path
+    ) -> None:
+        """Nearly every command of an agent with scheduled turns asks for them."""
+        with closing(sqlite3.connect(path)) as db:
+            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statements()['list_due_turns']}", (1, 1))]
+        assert any("turns_scheduled (agent=? AND not_before<?)" in step for step in plan), plan
+
 
 class TestCheck:
     async def test_a_check_is_a_commit(self, driver: Driver, path: Path) -> None:

@@ -56,6 +56,7 @@ CREATE TABLE turns (
 CREATE INDEX turns_by_agent ON turns (agent);
 CREATE INDEX turns_by_position ON turns (agent, position);
 CREATE INDEX turns_by_due ON turns (not_before) WHERE status = 'scheduled';
+CREATE INDEX turns_scheduled ON turns (agent, not_before) WHERE status = 'scheduled';
 
 CREATE TABLE events (
     nr INTEGER PRIMARY KEY AUTOINCREMENT,
