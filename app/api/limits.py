@@ -32,6 +32,7 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "output_values": OUTPUT_VALUES,
         "error_message_characters": MESSAGE_LIMIT,
         "inline_bytes": INLINE_LIMIT,
+        "memory_bytes": Limits._field_defaults["memory_bytes"],
         "memory_items": requests.LARGEST_MEMORY,
         "hook_seconds": settings.hook_timeout,
         "cancel_grace_seconds": settings.cancel_grace,

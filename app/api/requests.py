@@ -11,7 +11,7 @@ from ..model import NAME_PATTERN, Definition
 from ..runtime import requests
 
 LONGEST_TIMEOUT = requests.MAX_TIMEOUT
-LONGEST_DELAY = 366 * 86_400
+LONGEST_DELAY = requests.MAX_DELAY
 """Seconds."""
 LARGEST_MEMORY = 100_000
 """Items."""

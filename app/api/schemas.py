@@ -171,6 +171,7 @@ class Limits(Shown):
     output_values: int = Field(description="Longer outputs of generators are null.")
     error_message_characters: int = Field(description="Longer messages of errors are cut.")
     inline_bytes: int = Field(description="Larger pieces are null in events and lists.")
+    memory_bytes: int = Field(description="An agent's memory, as JSON.")
     memory_items: int = Field(description="Largest `limit` of an agent's memory.")
     hook_seconds: float
     cancel_grace_seconds: float = Field(description="For code to stop when it is told to.")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import TurnEnded
+from ..errors import InvalidRequest, TurnEnded
 from ..model import PlacedTurn
 from . import bodies, standing
 from .documents import CANCEL, JSON, TURN, TURNS, responses
@@ -27,6 +27,7 @@ async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Q
     """List the turns of an agent in the order in which they were accepted."""
     its = services(request)
     listed = await standing.agent(its, agent_name(name))
+    await _check_cursor(its, query.after, name)
     page = await its.store.list_turns(name, status=query.status, after=query.after, limit=query.limit)
     items = [await standing.turn_json(its, placed, whole=False, head=listed.head) for placed in page.items]
     return Response(page_json(items, page.next), media_type=JSON)
@@ -36,6 +37,7 @@ async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Q
 async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]) -> Response:
     """List the turns of all agents in the order in which they were accepted."""
     its = services(request)
+    await _check_cursor(its, query.after, None)
     page = await its.store.list_turns(status=query.status, after=query.after, limit=query.limit)
     items = [await standing.turn_json(its, placed, whole=False) for placed in page.items]
     return Response(page_json(items, page.next), media_type=JSON)
@@ -66,6 +68,13 @@ async def cancel_turn(request: Request, name: str, id: str, _query: Annotated[No
         raise TurnEnded(ended.detail, turn=shown) from None
     content = await standing.turn_json(its, PlacedTurn(reply.turn))
     return Response(content, 202 if reply.asked else 200, media_type=JSON)
+
+
+async def _check_cursor(its: Services, after: str | None, agent: str | None) -> None:
+    """A turn that is not there would list nothing, as if the list were at its end."""
+    if after is not None and await its.store.get_turn(after, agent) is None:
+        errors = [{"pointer": "after", "detail": "not the id of a turn that would be in this list"}]
+        raise InvalidRequest("The query is not valid.", errors=errors)
 
 
 async def _turn(its: Services, wanted: str, agent: str | None, wait: int) -> Response:

@@ -339,6 +339,14 @@ class TestListAll:
         assert {turn["id"] for turn in turns} <= {turn["id"] for turn in running}
         assert {turn["status"] for turn in running} == {"running"}
 
+    def test_a_cursor_that_is_no_turn_of_the_list(self, service: Served) -> None:
+        """An empty page would look like the end."""
+        agent, other = service.create(), service.create()
+        unknown, elsewhere = "01900000-0000-7000-8000-000000000000", service.submit(other)["id"]
+        for path in (f"/agents/{agent}/turns?after={unknown}", f"/agents/{agent}/turns?after={elsewhere}"):
+            problem(service.call("GET", path), "invalid-request")
+        problem(service.call("GET", f"/turns?after={unknown}"), "invalid-request")
+
     @pytest.mark.parametrize("query", ["after=x", "status=done", "limit=1001", "agent=a"])
     def test_odd_queries_are_refused(self, service: Served, query: str) -> None:
         problem(service.call("GET", f"/turns?{query}"), "invalid-request")

@@ -56,3 +56,12 @@ def test_where_agents_wait_for_a_place_the_next_turn_of_one_that_has_it_waits_to
     places = capacity(1)
     places.crowded = True
     assert places.following() is None
+
+
+def test_a_place_that_is_given_back_is_told() -> None:
+    """Also when the command began nothing: nobody else would tell those that found no place."""
+    places, told = capacity(1), list[int]()
+    places.freed = lambda: told.append(places.free)
+    with places.starting(), places.starting() as none:
+        assert none is None
+    assert told == [1]
