@@ -19,8 +19,10 @@ class Found(NamedTuple):
 
 
 COMMON = frozenset(
-    "a an and are as at be but by can do does for from had has have how i if in is it its my no not of on or so that the "
-    "their then there they this to was we what when where which who why will with you your".split()
+    """
+    a an and are as at be but by can do does for from had has have how i if in is it its my no not of on or so that the
+    their then there they this to was we what when where which who why will with you your
+    """.split()
 )
 """Words that tell nothing about what a text is about."""
 

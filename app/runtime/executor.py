@@ -39,7 +39,8 @@ class Executor:
         self._worker, self._equipment = worker, equipment
         self._inbox: deque[Assignment | StopOrder] = deque()
         self._runners: dict[str, Runner] = {}
-        self._waiting: dict[str, str] = {}
+        self._waiting: set[str] = set()
+        self._waiting_agents: set[str] = set()
         self._on_ended: Callable[[Runner], None] = lambda runner: None
         capacity.busy = self._busy
         self._sweeping = False
@@ -66,7 +67,7 @@ class Executor:
 
     def waits_with(self, agent: str) -> bool:
         """Whether a turn of the agent waits for a lock."""
-        return agent in self._waiting.values()
+        return agent in self._waiting_agents
 
     def stuck(self, agent: str) -> bool:
         return any(runner.abandoned and runner.agent == agent for runner in tuple(self._runners.values()))
@@ -94,18 +95,25 @@ class Executor:
         if turn.id in self._runners:
             return
         if begun is None:
-            self._waiting[turn.id] = turn.spec.agent
+            self._waiting.add(turn.id)
+            self._waiting_agents.add(turn.spec.agent)
         self._runners[turn.id] = Runner(
             turn, definition, begun, equipment=self._equipment, began=self._began, ended=self._ended
         )
 
     def _began(self, runner: Runner) -> None:
-        del self._waiting[runner.turn.id]
+        self._waits_no_more(runner)
 
     def _ended(self, runner: Runner) -> None:
-        self._waiting.pop(runner.turn.id, None)
+        self._waits_no_more(runner)
         del self._runners[runner.turn.id]
         self._on_ended(runner)
+
+    def _waits_no_more(self, runner: Runner) -> None:
+        """An agent has one turn at the head of its mailbox, so it waits with no other."""
+        if runner.turn.id in self._waiting:
+            self._waiting.discard(runner.turn.id)
+            self._waiting_agents.discard(runner.agent)
 
     def _plan_sweep(self) -> None:
         if self._runners and not self._sweeping:

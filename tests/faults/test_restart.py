@@ -71,12 +71,13 @@ async def test_a_cancel_that_was_answered_wins_over_the_crash(own: Own, tmp_path
 async def test_memory_is_what_completed_turns_left(own: Own, tmp_path: Path) -> None:
     service = own()
     async with calling(service.url) as caller:
-        for agent in ("coded", await caller.make_agent("remember", memory={"limit": 5})):
+        agents = ("coded", await caller.make_agent("remember", memory={"limit": 5}))
+        for agent in agents:
             assert (await caller.do(agent, "remember", args=["a"]))["output"] == ["a"]
             running = await caller.submit(agent, "remember", args=["lost", "return", str(tmp_path / "never")])
             await caller.becomes(running, "running")
         service.restart()
-        for agent in [found["name"] for found in (await caller.http.get("/agents")).json()["items"]]:
+        for agent in agents:
             assert (await caller.do(agent, "remember", args=["b"]))["output"] == ["a", "b"]
 
 
