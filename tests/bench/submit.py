@@ -20,7 +20,7 @@ HOLD = {"tool": "hold", "timeout": 86_400}
 DRAIN_SECONDS = 60.0
 
 ECHO, WAITING, RUNNING = "FastAPI echo", "durable, turns wait", "durable, turns run"
-NORMAL, MEMORY = "durability normal, turns wait", "memory, turns wait"
+RELAXED, MEMORY = "durability relaxed, turns wait", "memory, turns wait"
 
 
 async def measure(dose: Dose, folder: Path) -> list[Table]:
@@ -28,7 +28,7 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
     with ExitStack() as up:
         echo = up.enter_context(serving(uvicorn("echo"), folder))
         bursts: dict[str, Burst] = {ECHO: lambda: _burst(echo, dose)}
-        for name, durability in ((WAITING, "full"), (NORMAL, "relaxed"), (MEMORY, "memory")):
+        for name, durability in ((WAITING, "full"), (RELAXED, "relaxed"), (MEMORY, "memory")):
             server = up.enter_context(serving(*_service(folder, name, durability)))
             await _hold(server)
             bursts[name] = lambda server=server: _burst(server, dose)  # type: ignore[misc]
@@ -38,7 +38,7 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
     table = Table(f"submit: POST of a turn, {CONNECTIONS} connections", ECHO, rows)
     table.expect("durable submit, turns wait, x echo", WAITING, "per s", ECHO, least=1.0)
     table.expect("durable submit while trivial tools run, x echo", RUNNING, "per s", ECHO, least=0.75)
-    table.expect("full x normal", WAITING, "per s", NORMAL, least=0.9)
+    table.expect("full x relaxed", WAITING, "per s", RELAXED, least=0.9)
     return [table]
 
 
