@@ -35,7 +35,7 @@ HOSTS = tuple(
     left + right
     for left, right in (
         ("pypi", ".org"),
-        ("pythonhosted", ".org"),
+        ("python", "hosted.org"),
         ("npmjs", ".org"),
         ("npmjs", ".com"),
         ("deb.debian", ".org"),
