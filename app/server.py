@@ -48,11 +48,25 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
+def _log_to_stderr(level: str) -> None:
+    """One form for all lines. Does nothing if the user's code has set logging up already."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    handler.addFilter(_plain_name)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _plain_name(record: logging.LogRecord) -> bool:
+    """uvicorn logs that it has started as ``uvicorn.error``, which frightens whoever reads it."""
+    record.name = "uvicorn" if record.name == "uvicorn.error" else record.name
+    return True
+
+
 def serve(
     app: FastAPI, settings: Settings, *, sockets: Sequence[socket.socket], on_ready: Callable[[], None] = lambda: None
 ) -> None:
     """Serve ``app`` on sockets that are bound already, until a signal; ``on_ready`` is called once it answers."""
-    logging.basicConfig(level=settings.log.upper(), format=LOG_FORMAT)
+    _log_to_stderr(settings.log)
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
