@@ -1,7 +1,8 @@
 """Every write that the service can ask for, and the replies. A command is frozen and is one atomic unit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import ServiceError
 from .model import (
@@ -55,6 +56,7 @@ class Enqueue:
 
     With ``origin`` it is a send (or a put of a running turn) and is fenced.
 
+    ``batch``: they came as an array, which is what a JSON pointer of a refusal then begins at.
     ``guarded``: whoever asks cares for the agent's put hooks; without it an agent that has some refuses the turns.
     ``code_agents``: as in ``Starter``; an agent of the code that is not among them takes no turns.
     """
@@ -67,6 +69,7 @@ class Enqueue:
     starter: Starter | None = None
     guarded: bool = False
     code_agents: frozenset[str] = frozenset()
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,25 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchAgent:
+    """``changes`` is a merge patch (RFC 7396) of ``description tools hooks labels``, its shape checked before."""
+
+    agent: str
+    changes: Mapping[str, Any]
+    code_agents: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAgent:
+    """With ``force`` its turns are cancelled, in the name of ``by``; without, an agent that has some stays."""
+
+    agent: str
+    by: str
+    force: bool = False
+    code_agents: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Promote:
     """Let the scheduled turns that are due join the mailbox, for when no other command of the agent does."""
 
@@ -148,7 +170,8 @@ class Recover:
     starter: Starter | None = None
 
 
-Command = CreateAgent | Enqueue | Claim | Append | Finish | Release | Cancel | Pause | Resume | Promote | Recover
+AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent
+Command = AgentCommand | Enqueue | Claim | Append | Finish | Release | Cancel | Promote | Recover
 
 
 class GuardNeeded(ServiceError):

@@ -115,9 +115,7 @@ class Draft:
 
     def start(self, turn: Turn | None, starter: Starter | None, fence: Fence | None = None) -> bool:
         """Begin ``turn`` if the starter can, as its new owner or (with ``fence``) as the one it is already."""
-        if turn is None or starter is None or self.head.paused or turn.spec.tool not in starter.tools:
-            return False
-        if is_gone(self.head.definition, starter.code_agents):
+        if turn is None or starter is None or self.head.paused or not self._can_begin(turn, starter):
             return False
         fence = fence or Fence(starter.node, self.head.epoch + 1)
         attempt = turn.attempt + 1
@@ -129,6 +127,13 @@ class Draft:
         )  # fmt: skip
         self.begun = Begun(running, fence, self.head.definition)
         return True
+
+    def _can_begin(self, turn: Turn, starter: Starter) -> bool:
+        """A turn whose tool was taken from the agent begins wherever it may: it is there to fail."""
+        definition = self.head.definition
+        if is_gone(definition, starter.code_agents):
+            return False
+        return turn.spec.tool in starter.tools or turn.spec.tool not in definition.tools
 
     def append(self, turn: Turn, values: tuple[bytes, ...]) -> Turn:
         for index, value in enumerate(values, start=turn.values):

@@ -92,6 +92,18 @@ class InvalidRequest(ServiceError):
     def __init__(self, detail: str, *, errors: Sequence[Mapping[str, str]] = (), **fields: Any) -> None:
         super().__init__(detail, errors=list(errors), **fields)
 
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, "InvalidRequest"]) -> "InvalidRequest":
+        """One error about several parts of a body, by their pointers; of one part alone, all that was said of it."""
+        found = [
+            {**error, "pointer": place + error["pointer"]}
+            for place, part in parts.items()
+            for error in part.fields["errors"]
+        ]
+        first = next(iter(parts.values()))
+        detail = first.detail if len(parts) == 1 else f"{len(parts)} parts of the body are not valid."
+        return (type(first) if len({type(part) for part in parts.values()}) == 1 else cls)(detail, errors=found[:100])
+
 
 class InvalidArguments(InvalidRequest):
     type, title = "invalid-arguments", "The arguments do not fit the tool"
@@ -118,6 +130,14 @@ class AgentExists(ServiceError):
 
 class AgentGone(ServiceError):
     type, status, title = "agent-gone", 409, "The agent is gone from the code"
+
+
+class AgentBusy(ServiceError):
+    type, status, title = "agent-busy", 409, "Turns of the agent wait or run"
+
+
+class CodeAgent(ServiceError):
+    type, status, title = "code-agent", 409, "The agent is defined in the code"
 
 
 class TurnEnded(ServiceError):

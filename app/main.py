@@ -15,6 +15,7 @@ from .api.services import Services
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
 from .ports import Store
+from .runtime.administration import Administration
 from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
 from .runtime.directory import Directory
@@ -22,6 +23,7 @@ from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
 from .runtime.executor import Executor
 from .runtime.mailbox import DurableMailbox
+from .runtime.pruner import Pruner
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
 from .runtime.runner import Equipment
@@ -61,6 +63,9 @@ class Service:
             mailbox_limit=settings.mailbox_limit,
             max_hops=settings.max_hops,
         )
+        administration = Administration(
+            store=store, catalogue=catalogue, starting=capacity.starting, code_agents=roster.names
+        )
         roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
         limits = Limits(cancel_grace=settings.cancel_grace, mailbox=settings.mailbox_limit)
         equipment = Equipment(store, roster, submission, capacity, limits)
@@ -71,11 +76,13 @@ class Service:
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
         self._settings, self._roster, self._store = settings, roster, store
         self._hub, self._dispatcher = hub, dispatcher
+        self._pruner = Pruner(store=store, clock=system_clock)
         self._directory = Directory(reads=store, roster=roster)
         self.services = Services(
             store=store,
             hub=hub,
             submission=submission,
+            administration=administration,
             catalogue=catalogue,
             dispatcher=dispatcher,
             settings=settings,
@@ -92,6 +99,7 @@ class Service:
         self._directory.start(loop)
         AgentRegistry.resolver = self._directory.find
         await self._dispatcher.start()
+        self._pruner.start()
 
     async def drain(self) -> None:
         """Begin no turn and take none; end the streams; let running turns finish for the time that is set."""
@@ -100,6 +108,7 @@ class Service:
     async def close(self) -> None:
         """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
         AgentRegistry.resolver = None
+        await self._pruner.stop()
         if not self._dispatcher.draining:
             await self._dispatcher.drain(0, STOP_SECONDS)
         await self._dispatcher.close()

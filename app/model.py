@@ -33,6 +33,8 @@ class EventType(StrEnum):
     AGENT_UPDATED = "agent.updated"
     AGENT_PAUSED = "agent.paused"
     AGENT_RESUMED = "agent.resumed"
+    AGENT_DELETED = "agent.deleted"
+    AGENT_RESTORED = "agent.restored"
     TURN_QUEUED = "turn.queued"
     TURN_STARTED = "turn.started"
     TURN_VALUE = "turn.value"
@@ -80,6 +82,7 @@ class Head(NamedTuple):
 
     ``joined`` is the last mailbox position given out; ``begun`` the position up to which nothing is queued any more
     but what was cancelled there: the next turn is the first queued one beyond it. ``latest`` is the last seq.
+    What is left of a deleted agent is its row: the numbers of its log are never given out again.
     """
 
     definition: Definition
@@ -96,10 +99,15 @@ class Head(NamedTuple):
     earliest: int = 1
     latest: int = 0
     last_error: bytes | None = None
+    deleted_at: int | None = None
 
     @property
     def name(self) -> str:
         return self.definition.name
+
+    @property
+    def deleted(self) -> bool:
+        return self.deleted_at is not None
 
     @property
     def idle(self) -> bool:

@@ -30,6 +30,11 @@ def members(pieces: dict[str, bytes], truncated: Sequence[str] = ()) -> bytes:
     return b"{" + b",".join([b'"%s":%s' % (name.encode(), piece) for name, piece in pieces.items()]) + b"}"
 
 
+def plain(value: object) -> bytes:
+    """A value that is still to be encoded. Names and labels may hold lone surrogates no more than ``text`` may."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
 def ref(parent: TurnRef | None) -> bytes:
     return b"null" if parent is None else members({"agent": text(parent.agent), "id": text(parent.id)})
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, overload
 
 from .commands import (
+    AgentCommand,
     AgentReply,
     Append,
     Appended,
@@ -16,16 +17,13 @@ from .commands import (
     Claim,
     Claimed,
     Command,
-    CreateAgent,
     Enqueue,
     Enqueued,
     Finish,
     Finished,
-    Pause,
     Promote,
     Recover,
     Release,
-    Resume,
 )  # fmt: skip
 from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 
@@ -103,7 +101,7 @@ class Store(Reads, Protocol):
     """
 
     @overload
-    def execute(self, command: CreateAgent | Pause | Resume) -> Future[AgentReply]: ...
+    def execute(self, command: AgentCommand) -> Future[AgentReply]: ...
     @overload
     def execute(self, command: Enqueue) -> Future[Enqueued]: ...
     @overload
@@ -118,6 +116,13 @@ class Store(Reads, Protocol):
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit from now on; the answer is called to end that."""
+        ...
+
+    async def purge(self, deleted_before: int, limit: int) -> int:
+        """Remove up to ``limit`` rows of agents that were deleted before that time; how many there were.
+
+        The numbers of their logs stay known. One short transaction: call it again for the rest.
+        """
         ...
 
     async def check(self) -> None:

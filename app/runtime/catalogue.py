@@ -1,6 +1,7 @@
 """The tools that this process has, by name."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from pygents_core.hooks import AgentHook, Hook, TurnHook
 from pygents_core.registry import HookRegistry, ToolRegistry
@@ -8,6 +9,10 @@ from pygents_core.tool import Tool
 
 HOOK_TYPES: Mapping[str, AgentHook | TurnHook] = {str(hook.value): hook for hook in (*AgentHook, *TurnHook)}
 """Every hook type that an agent can be given, by the value that the API uses for it."""
+
+
+class Tools(Protocol):
+    def tools(self) -> Mapping[str, Tool]: ...
 
 
 class Catalogue:

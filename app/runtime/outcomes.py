@@ -31,6 +31,10 @@ class ValueRefused(Exception):
         self.cause = cause
 
 
+class ToolRemoved(Exception):
+    """The agent does not have the turn's tool any more."""
+
+
 CANCELLED = Outcome(TurnStatus.CANCELLED)
 TIMED_OUT = Outcome(TurnStatus.TIMEOUT)
 DRAINED = Outcome(
@@ -60,6 +64,8 @@ def _type(error: BaseException) -> str:
     match error:
         case ValueRefused():
             return error.cause
+        case ToolRemoved():
+            return "tool_removed"
         case HookFailed():
             return "hook"
         case MailboxFullError():

@@ -74,10 +74,12 @@ class Scribe:
 
     def release(self) -> None:
         """The code of an abandoned turn has stopped: the mailbox goes on once the end is written."""
-        spec = self._begun.turn.spec
-        self._released = Release(spec.agent, self._begun.fence, self._capacity.following())
+        self._released = self._release()
         if not self._held:
             self._execute(self._released)
+
+    def _release(self) -> Release:
+        return Release(self._begun.turn.spec.agent, self._begun.fence, self._capacity.following())
 
     def _honest(self, ending: Ending) -> Ending:
         """A turn some of whose values could not be logged is not what its code thinks it is."""
@@ -109,9 +111,11 @@ class Scribe:
         elif error is not None and not isinstance(error, Fenced):
             log.error("the end of %s cannot be stored as it is: %r", self._begun.turn.ref, error)
             self._loop.call_later(REPEAT_SECONDS, self._execute, _bare(command))
+        elif error is not None and isinstance(command, Finish) and not command.hold:
+            # A deleted agent stays owned until its code has stopped. If it has another owner, this changes nothing.
+            log.info("%s: its end was not accepted, the agent was deleted or has another owner", self._begun.turn.ref)
+            self._execute(self._release())
         else:
-            if error is not None:
-                log.warning("%s has another owner: its end was not accepted", self._begun.turn.ref)
             self._written(command, done.result() if error is None and not done.cancelled() else None)
 
     def _written(self, command: Finish | Release, reply: object) -> None:

@@ -4,6 +4,7 @@ Nothing is stored before every check has passed. Whether the agent exists, accep
 again inside the transaction, by ``lifecycle.decide``, because it may change in between.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,13 +16,16 @@ from pygents_core.turn import Turn as CoreTurn
 
 from .. import errors
 from ..clock import new_id
-from ..commands import AgentReply, Cancel, Cancelled, CreateAgent, Enqueue, Enqueued, GuardNeeded, Origin, Starter
+from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
 from ..model import CancelRequest, Definition, KeyRecord, TurnSpec
 from ..pointers import pointer
 from ..ports import Store
-from .catalogue import HOOK_TYPES, Catalogue, registered_hooks
+from .catalogue import Catalogue
 from .requests import Lineage, TurnRequest
 from .translation import core_turn
+
+YIELD_EVERY = 50
+"""Turns of an array that are checked before the event loop does something else."""
 
 
 class PutGuard(Protocol):
@@ -66,10 +70,11 @@ class Submission:
         key: str | None = None,
         digest: bytes = b"",
         guarded: bool = False,
+        batch: bool = False,
     ) -> Enqueued:
         """Accept turns from outside, all or none. Answers once they are durable.
 
-        ``guarded``: the caller cares for the agent's put hooks.
+        ``guarded``: the caller cares for the agent's put hooks. ``batch``: they came as an array.
 
         A ``key`` that is known is answered with its turns even if they would not be accepted any more. Raises Draining,
         AgentNotFound, AgentGone, ToolNotAccepted, InvalidArguments, SubmitRejected, MailboxFull, KeyReused.
@@ -77,10 +82,10 @@ class Submission:
         record = KeyRecord(agent, caller, key, digest, ()) if key is not None else None
         try:
             self._check_open()
-            specs = tuple([await self._spec(agent, request) for request in requests])
+            specs = await self._specs(agent, requests) if batch else (await self._spec(agent, requests[0]),)
             if record is not None:
                 record = record._replace(turn_ids=tuple(spec.id for spec in specs))
-            return await self._enqueue(replace(self._command(agent, specs, record), guarded=guarded))
+            return await self._enqueue(replace(self._command(agent, specs, record), guarded=guarded, batch=batch))
         except errors.ServiceError:
             known = await self._store.execute(self._command(agent, (), record)) if record is not None else None
             if known is None or not known.turns:
@@ -123,14 +128,22 @@ class Submission:
     async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled:
         return await self._store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
 
-    async def create(self, definition: Definition) -> AgentReply:
-        """Create an agent, or find it as it is defined. Raises InvalidRequest (unknown tool or hook), AgentExists."""
-        unknown = _unknown_names(definition, self._catalogue)
-        if unknown:
-            raise errors.InvalidRequest("The agent names tools or hooks that are not registered here.", errors=unknown)
-        return await self._store.execute(CreateAgent(definition))
-
     # --- checks ------------------------------------------------------------------------------------------------------
+
+    async def _specs(self, agent: str, requests: Sequence[TurnRequest]) -> tuple[TurnSpec, ...]:
+        """Of an array: every turn that is refused is told, not the first one only."""
+        specs: list[TurnSpec] = []
+        refused: dict[str, errors.InvalidRequest] = {}
+        for index, request in enumerate(requests):
+            if index % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            try:
+                specs.append(await self._spec(agent, request))
+            except errors.InvalidRequest as refusal:
+                refused[f"/{index}"] = refusal
+        if refused:
+            raise errors.InvalidRequest.of_parts(refused)
+        return tuple(specs)
 
     async def _spec(self, agent: str, request: TurnRequest, lineage: Lineage | None = None) -> TurnSpec:
         tool = self._catalogue.tool(request.tool)
@@ -203,23 +216,3 @@ def _invalid_arguments(tool: str, error: ArgumentsError | UnregisteredDynamicErr
     return errors.InvalidArguments(
         f"The arguments do not fit tool {tool!r}. GET /tools/{tool} has its schema.", errors=found
     )
-
-
-def _unknown_names(definition: Definition, catalogue: Catalogue) -> list[dict[str, str]]:
-    tools, hooks = catalogue.tools(), registered_hooks()
-    unknown = [
-        {"pointer": f"/tools/{index}", "detail": f"tool {name!r} is not registered"}
-        for index, name in enumerate(definition.tools)
-        if name not in tools
-    ]
-    for type_, names in definition.hooks.items():
-        if type_ not in HOOK_TYPES:
-            known = ", ".join(HOOK_TYPES)
-            unknown.append({"pointer": pointer(["hooks", type_]), "detail": f"not a hook type; those are: {known}"})
-            continue
-        unknown += [
-            {"pointer": pointer(["hooks", type_, index]), "detail": f"hook {name!r} is not registered"}
-            for index, name in enumerate(names)
-            if name not in hooks
-        ]
-    return unknown

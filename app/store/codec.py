@@ -48,7 +48,7 @@ def counters(head: Head) -> Row:
     """What of a head changes with its turns."""
     return (
         head.paused, head.node, head.epoch, head.current, head.queued, head.scheduled, head.joined, head.begun,
-        head.earliest, head.latest, head.last_error,
+        head.earliest, head.latest, head.last_error, head.deleted_at,
     )  # fmt: skip
 
 
@@ -57,13 +57,13 @@ def agent_row(head: Head) -> Row:
 
 
 def head_of(row: Row) -> Head:
-    """From the columns of ``definition`` to ``last_error``."""
+    """From the columns of ``definition`` to ``deleted_at``."""
     definition, created_at, updated_at, paused, *rest = row
     return Head(definition_of(definition), created_at, updated_at, bool(paused), *rest)
 
 
 def listed_agent(row: Row) -> ListedAgent:
-    return ListedAgent(head_of(row[:14]), row[14])
+    return ListedAgent(head_of(row[:15]), row[15])
 
 
 def turn_row(turn: Turn, agent: int) -> Row:

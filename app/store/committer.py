@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..commands import Command, Reply
 from ..draft import Decision
@@ -21,6 +21,8 @@ from .notices import notice_of
 from .script import Answer
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_BATCH = 512
 """Commands. No further hand-over is taken into a batch that has this many: the first of a batch waits for its last."""
@@ -34,9 +36,9 @@ class _Request(NamedTuple):
 class _Call(NamedTuple):
     """Something else to do on the thread, between two batches."""
 
-    work: Callable[[], None]
+    work: Callable[[], Any]
     loop: asyncio.AbstractEventLoop
-    answer: "asyncio.Future[None]"
+    answer: "asyncio.Future[Any]"
 
 
 class _HandOver(NamedTuple):
@@ -85,12 +87,12 @@ class Committer:
             loop.call_soon(self._hand_over, loop)
         return request.answer
 
-    async def call(self, work: Callable[[], None]) -> None:
-        """Do ``work`` on the thread, between two batches; what it raises is raised here."""
+    async def call(self, work: Callable[[], T]) -> T:
+        """Do ``work`` on the thread, between two batches; what it returns or raises, this does."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[None] = loop.create_future()
+        answer: asyncio.Future[T] = loop.create_future()
         self._put(_Call(work, loop, answer))
-        await answer
+        return await answer
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` on the thread with what each commit wrote, before its callers are answered."""
@@ -203,11 +205,10 @@ def _reply(answer: Answer) -> Reply | Exception:
 
 def _do(call: _Call) -> None:
     try:
-        call.work()
+        result = call.work()
     except Exception as error:
-        _call_loop(call.loop, _resolve, [(call.answer, error)])
-    else:
-        _call_loop(call.loop, _resolve, [(call.answer, None)])
+        result = error
+    _call_loop(call.loop, _resolve, [(call.answer, result)])
 
 
 def _call_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[Any], None], argument: object) -> None:

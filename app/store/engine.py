@@ -33,13 +33,22 @@ class Rows(Protocol):
         """The first queued turn beyond ``head.begun``."""
         ...
 
+    def waiting_turns(self, head: Head) -> tuple[Turn, ...]:
+        """All that have not begun: the queued ones in the mailbox's order, then the scheduled ones by acceptance."""
+        ...
+
     def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
         """Scheduled turns with ``not_before <= now``, ordered by ``not_before``, then by acceptance."""
         ...
 
     def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None: ...
 
-    def put_head(self, head: Head) -> None: ...
+    def put_head(self, head: Head) -> None:
+        """Write it. Where the stored one is deleted and this is not, it is another agent of the same name.
+
+        Nothing of the deleted one belongs to it, but for what the head itself has taken over.
+        """
+        ...
 
     def add_turns(self, turns: Sequence[Turn]) -> None: ...
 
@@ -89,6 +98,10 @@ class Engine(Protocol):
 
     def check(self) -> None:
         """Commit something tiny, on the writing thread. Raises what a command would meet now."""
+        ...
+
+    def purge(self, deleted_before: int, limit: int) -> int:
+        """As ``ports.Store.purge``, in a transaction of its own, on the writing thread."""
         ...
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:

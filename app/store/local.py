@@ -35,6 +35,9 @@ class LocalStore:
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._committer.listen(listener)
 
+    async def purge(self, deleted_before: int, limit: int) -> int:
+        return await self._committer.call(lambda: self._engine.purge(deleted_before, limit))
+
     async def check(self) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS):

@@ -4,6 +4,7 @@ import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
 from .engine import Snapshot, T
@@ -11,9 +12,13 @@ from .engine import Snapshot, T
 
 @dataclass(slots=True)
 class _Agent:
-    """All that is kept of one agent. ``mailbox`` maps positions to turns; ``numbers`` are its turns by acceptance."""
+    """All that is kept of one agent. ``mailbox`` maps positions to turns; ``numbers`` are its turns by acceptance.
+
+    Turns up to ``floor`` are of a deleted agent that had the name before.
+    """
 
     head: Head
+    floor: int = 0
     events: list[Event] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     mailbox: dict[int, str] = field(default_factory=dict)
@@ -31,6 +36,17 @@ class Tables:
         self.turns: dict[str, Turn] = {}
         self.order: list[str] = []
         self.numbers: dict[str, int] = {}
+        self.deleted: list[_Agent] = []
+
+    def agent(self, name: str) -> _Agent | None:
+        agent = self.agents.get(name)
+        return agent if agent is not None and not agent.head.deleted else None
+
+    def turn(self, turn_id: str) -> Turn | None:
+        """Not one of a deleted agent."""
+        turn = self.turns.get(turn_id)
+        agent = self.agent(turn.spec.agent) if turn is not None else None
+        return turn if agent is not None and self.numbers[turn_id] > agent.floor else None
 
     def queued(self, agent: _Agent) -> Iterable[Turn]:
         """Turns that wait in the mailbox, in its order."""
@@ -38,6 +54,24 @@ class Tables:
             turn = self.turns[agent.mailbox[position]]
             if turn.status is TurnStatus.QUEUED:
                 yield turn
+
+    def purge(self, deleted_before: int, limit: int) -> int:
+        removed = 0
+        for agent in tuple(self.deleted):
+            if (agent.head.deleted_at or 0) < deleted_before and removed < limit:
+                removed += self._purge(agent, limit - removed)
+        return removed
+
+    def _purge(self, agent: _Agent, limit: int) -> int:
+        turns, events = agent.numbers[:limit], len(agent.events[:limit])
+        for number in turns:
+            self.numbers.pop(self.order[number - 1])
+            self.turns.pop(self.order[number - 1])
+        agent.numbers, agent.events = agent.numbers[len(turns) :], agent.events[events:]
+        if not agent.numbers and not agent.events:
+            self.deleted.remove(agent)
+            agent.records, agent.memory = {}, None
+        return len(turns) + events
 
     def placed(self, turn: Turn) -> PlacedTurn:
         if turn.status is not TurnStatus.QUEUED or turn.position is None:
@@ -74,13 +108,18 @@ class MemoryRows:
     def next_turn(self, head: Head) -> Turn | None:
         return next(iter(self._tables.queued(self._tables.agents[head.name])), None)
 
+    def waiting_turns(self, head: Head) -> tuple[Turn, ...]:
+        agent = self._tables.agents[head.name]
+        scheduled = sorted(agent.scheduled, key=self._tables.numbers.__getitem__)
+        return (*self._tables.queued(agent), *(self._tables.turns[turn_id] for turn_id in scheduled))
+
     def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
         turns = (self._tables.turns[turn_id] for turn_id in self._tables.agents[agent].scheduled)
         due = [(turn.spec.not_before or 0, self._tables.numbers[turn.id], turn) for turn in turns]
         return tuple(turn for not_before, _, turn in sorted(due, key=lambda one: one[:2]) if not_before <= now)
 
     def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
-        found = self._tables.agents.get(agent)
+        found = self._tables.agent(agent)
         record = found.records.get((caller, key)) if found is not None else None
         if record is None:
             return None
@@ -88,9 +127,12 @@ class MemoryRows:
 
     def put_head(self, head: Head) -> None:
         agent = self._tables.agents.get(head.name)
+        if agent is not None and head.deleted and not agent.head.deleted:
+            self._tables.deleted.append(agent)
         if agent is None:
-            self._tables.agents[head.name] = _Agent(head)
             insort(self._tables.names, head.name)
+        if agent is None or (agent.head.deleted and not head.deleted):
+            self._tables.agents[head.name] = _Agent(head, floor=len(self._tables.order))
         else:
             agent.head = head
 
@@ -131,18 +173,19 @@ class MemorySnapshot:
         self._tables = tables
 
     def get_agent(self, name: str) -> ListedAgent | None:
-        agent = self._tables.agents.get(name)
+        agent = self._tables.agent(name)
         return self._listed(agent) if agent is not None else None
 
     def list_agents(self, prefix: str, after: str | None, limit: int) -> Page:
         names = self._tables.names
         start = bisect_right(names, after) if after is not None else 0
-        found = [name for name in names[start:] if name.startswith(prefix)][: limit + 1]
+        wanted = (name for name in names[start:] if name.startswith(prefix) and self._tables.agent(name) is not None)
+        found = list(islice(wanted, limit + 1))
         items = tuple(self._listed(self._tables.agents[name]) for name in found[:limit])
         return Page(items, found[limit - 1] if len(found) > limit else None)
 
     def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None:
-        turn = self._tables.turns.get(turn_id)
+        turn = self._tables.turn(turn_id)
         if turn is None or agent not in (None, turn.spec.agent):
             return None
         return self._tables.placed(turn)
@@ -153,8 +196,8 @@ class MemorySnapshot:
         start = self._tables.numbers[after] if after is not None else 0
         found: list[PlacedTurn] = []
         for number in self._numbers(agent, start):
-            turn = self._tables.turns[self._tables.order[number - 1]]
-            if status in (None, turn.status):
+            turn = self._tables.turn(self._tables.order[number - 1])
+            if turn is not None and status in (None, turn.status):
                 found.append(self._tables.placed(turn))
             if len(found) > limit:
                 return Page(tuple(found[:limit]), found[limit - 1].turn.id)
@@ -170,12 +213,13 @@ class MemorySnapshot:
         known = self._tables.agents.get(agent)
         if known is None:
             return []
-        start = max(after, 0)  # the log begins at 1 and nothing is pruned from it: seq n lies at n - 1
-        end = start + limit if up_to is None else min(start + limit, up_to)
+        before = known.events[0].seq - 1 if known.events else 0  # the rest is without a gap: an index will do
+        start = max(after - before, 0)
+        end = start + limit if up_to is None else min(start + limit, up_to - before)
         return known.events[start:end] if end > start else []
 
     def read_memory(self, agent: str) -> bytes | None:
-        known = self._tables.agents.get(agent)
+        known = self._tables.agent(agent)
         return known.memory if known is not None else None
 
     def owned_agents(self) -> list[str]:
@@ -208,12 +252,17 @@ class MemoryEngine:
         tables = Tables()
         self.rows = MemoryRows(tables, self._lock)
         self._snapshot = MemorySnapshot(tables)
+        self._purge = tables.purge
 
     def explain(self, error: Exception) -> Exception:
         return error
 
     def check(self) -> None:
         """Memory can always be written."""
+
+    def purge(self, deleted_before: int, limit: int) -> int:
+        with self._lock:
+            return self._purge(deleted_before, limit)
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         with self._lock:

@@ -10,8 +10,10 @@ from ..commands import (
     Claim,
     Command,
     CreateAgent,
+    DeleteAgent,
     Enqueue,
     Finish,
+    PatchAgent,
     Pause,
     Promote,
     Recover,
@@ -147,6 +149,14 @@ def _enqueue(rows: Rows, head: Head | None, command: Enqueue, now: int) -> View:
     )
 
 
+def _whole(rows: Rows, head: Head | None, command: DeleteAgent, now: int) -> View:
+    """The turns only if they are to be ended: there may be very many."""
+    if head is None or head.deleted or not command.force:
+        return View(head)
+    turn = rows.turn(head.current) if head.current is not None else None
+    return View(head, turn, waiting=rows.waiting_turns(head))
+
+
 def _recover(rows: Rows, head: Head | None, command: Recover, now: int) -> View:
     current = head.current if head is not None else None
     turn = rows.turn(current) if current is not None else None
@@ -168,6 +178,8 @@ def _turn_of(rows: Rows, agent: str, turn_id: str) -> Turn | None:
 
 _LOADS: Mapping[type[Command], Callable[[Rows, Head | None, Any, int], View]] = {
     CreateAgent: _head,
+    PatchAgent: _head,
+    DeleteAgent: _whole,
     Enqueue: _enqueue,
     Claim: _head_next,
     Append: _head_turn,

@@ -20,6 +20,7 @@ from ..errors import ServiceError, StartupError, StoreFull, Unavailable
 from .engine import Snapshot, T
 from .lockfile import LockFile
 from .migrations import migrate
+from .sqlite_purge import purge
 from .sqlite_reads import SqliteSnapshot
 from .sqlite_rows import SqliteRows
 from .statements import statements
@@ -116,6 +117,18 @@ class SqliteEngine:
         except sqlite3.Error as error:
             raise self.explain(error) from error
 
+    def purge(self, deleted_before: int, limit: int) -> int:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            removed = purge(self._writer, deleted_before, limit)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            explained = self.explain(error)
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise explained from error
+        return removed
+
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
@@ -161,8 +174,10 @@ def _locked(path: Path) -> LockFile:
 
 
 def _startup_error(path: Path, error: Exception) -> StartupError:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
         return StartupError(f"There is no folder {path.parent}; create it, or give --store another file.")
+    if isinstance(error, FileNotFoundError):
+        return StartupError(f"No file can be made in {path.parent}; give --store one in another folder.")
     if isinstance(error, IsADirectoryError):
         return StartupError(f"{path} is a folder; give --store a file in it, for example {path / 'pygents.db'}.")
     code = getattr(error, "sqlite_errorcode", None)

@@ -86,6 +86,11 @@ class SqliteRows:
         row = self._db.execute(self._sql["find_next_turn"], (self._id(head.name), head.begun)).fetchone()
         return codec.turn_of(row) if row is not None else None
 
+    def waiting_turns(self, head: Head) -> tuple[Turn, ...]:
+        self._flush_turns()
+        arguments = {"agent": self._id(head.name), "begun": head.begun}
+        return tuple(codec.turn_of(row) for row in self._db.execute(self._sql["list_waiting_turns"], arguments))
+
     def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
         self._flush_turns()
         rows = self._db.execute(self._sql["list_due_turns"], (self._id(agent), now))
@@ -93,7 +98,7 @@ class SqliteRows:
 
     def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
         known = self._known(agent)
-        if known is None:
+        if known is None or known.head.deleted:
             return None
         self._flush_records()
         row = self._db.execute(self._sql["find_record"], (known.id, caller, key)).fetchone()
@@ -130,6 +135,10 @@ class SqliteRows:
 
     def put_head(self, head: Head) -> None:
         old = self._known(head.name)
+        if old is not None and old.head.deleted and not head.deleted:
+            self._flush()  # under the old number, what is still to be written of it
+            self._db.execute(self._sql["retire_agent"], (old.id,))
+            old = None
         if old is None:
             number = self._db.execute(self._sql["insert_agent"], codec.agent_row(head)).lastrowid
             self._heads[head.name] = _Known(number or 0, head)
@@ -137,6 +146,8 @@ class SqliteRows:
         if old.head.definition is not head.definition:
             text = codec.definition_text(head.definition)
             self._db.execute(self._sql["update_definition"], (text, head.updated_at, old.id))
+        if head.deleted and not old.head.deleted:
+            self._db.execute(self._sql["insert_purge"], (old.id, head.deleted_at))
         self._heads[head.name] = self._pending.heads[head.name] = _Known(old.id, head)
 
     def add_turns(self, turns: Sequence[Turn]) -> None:

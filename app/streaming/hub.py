@@ -205,9 +205,20 @@ class Hub:
             except Exception as error:
                 logger.warning("the log of %s cannot be looked at: %r", watch.agent, error)
                 return
-            if listed is not None:
+            if listed is None:
+                await self._look_at_end(watch)
+            else:
                 watch.reaches(listed.head.latest)
                 watch.wake()
+
+    async def _look_at_end(self, watch: Watch) -> None:
+        """The agent was deleted: who is behind goes on to the end of its log, unless that was removed by now."""
+        if news := await self._reads.read_events(watch.agent, watch.latest, 1):
+            watch.reaches(news[-1].seq)
+        elif not await self._reads.read_events(watch.agent, 0, 1):
+            for reader in tuple(watch.readers):
+                reader.farewell(farewell("unavailable"))
+        watch.wake()
 
 
 def opening_retry() -> int:

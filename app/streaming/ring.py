@@ -40,13 +40,21 @@ class Batch(NamedTuple):
     def last(self) -> int:
         return self.frames[-1].seq
 
+    @property
+    def ends_log(self) -> bool:
+        """Whether its last frame is an agent's last: what follows is of another agent of that name."""
+        return self.frames[-1].type is EventType.AGENT_DELETED
+
 
 def framed(event: Event) -> Framed:
     return Framed(event.seq, event.type, event.turn_id, sse.frame(event))
 
 
 def batch_of(frames: Iterable[Framed], limit: int = BATCH_BYTES) -> Batch:
-    """As many leading frames as fit into ``limit`` bytes, but always the first one. ``frames`` must not be empty."""
+    """As many leading frames as fit into ``limit`` bytes, but always the first one. ``frames`` must not be empty.
+
+    It goes no further than the end of a deleted agent's log.
+    """
     taken: list[Framed] = []
     size = 0
     for entry in frames:
@@ -54,6 +62,8 @@ def batch_of(frames: Iterable[Framed], limit: int = BATCH_BYTES) -> Batch:
         if taken and size > limit:
             break
         taken.append(entry)
+        if entry.type is EventType.AGENT_DELETED:
+            break
     return Batch(tuple(taken), taken[0].frame if len(taken) == 1 else b"".join(entry.frame for entry in taken))
 
 

@@ -46,13 +46,16 @@ class Wanted(NamedTuple):
     turn_id: str | None = None
     types: Collection[EventType] | None = None
 
-    def ends_with(self, entry: Framed) -> bool:
+    def is_end_of_turn(self, entry: Framed) -> bool:
         return self.turn_id is not None and entry.turn_id == self.turn_id and entry.type in TERMINAL
+
+    def ends_with(self, entry: Framed) -> bool:
+        return entry.type is EventType.AGENT_DELETED or self.is_end_of_turn(entry)
 
     def shows(self, entry: Framed) -> bool:
         if self.turn_id is not None and entry.turn_id != self.turn_id:
             return False
-        return self.types is None or entry.type in self.types or self.ends_with(entry)
+        return self.types is None or entry.type in self.types or self.is_end_of_turn(entry)
 
 
 EVERYTHING = Wanted()
@@ -91,6 +94,11 @@ class Subscription:
         self._farewell: bytes | None = None
         self._page: asyncio.Task[Batch | None] | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was told, or came to tell, its last: a client that goes away then has not left it."""
+        return self._last or self._farewell is not None
 
     def wake(self) -> None:
         """Go on from the cursor until there is nothing more, or something to wait for."""
@@ -151,7 +159,7 @@ class Subscription:
         if batch.first != cursor + 1:
             self._bridge(cursor, batch)
         elif self._wanted is EVERYTHING:
-            self._write(batch.body)
+            self._write(batch.body, last=batch.ends_log)
         else:
             self._write_some(batch)
 

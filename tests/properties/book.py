@@ -5,7 +5,7 @@ It shares nothing with the stores but ``decide``: it loads every part of the vie
 
 from dataclasses import dataclass, field
 
-from pygents_app.commands import Append, Command, Enqueue, Finish, Recover, Release, Reply
+from pygents_app.commands import Append, Command, DeleteAgent, Enqueue, Finish, Recover, Release, Reply
 from pygents_app.draft import MOVES, Decision
 from pygents_app.errors import ServiceError
 from pygents_app.lifecycle import View, decide
@@ -28,6 +28,7 @@ class Book:
     now: int
     heads: dict[str, Head] = field(default_factory=dict)
     turns: dict[str, Turn] = field(default_factory=dict)
+    told: list[Event] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     records: dict[tuple[str, str, str], KeyRecord] = field(default_factory=dict)
     memories: dict[str, bytes] = field(default_factory=dict)
@@ -45,7 +46,13 @@ class Book:
         self._check_due(decision)
         self._write(decision)
         self._check(command.agent)
+        if decision.head is not None and decision.head.deleted:
+            self._forget(decision.head.name)
         return decision.reply
+
+    def purge(self) -> None:
+        """What a store removes in the end of agents that are deleted."""
+        self.events = [event for event in self.events if not self.heads[event.agent].deleted]
 
     # --- what a store would read -------------------------------------------------------------------------------------
 
@@ -65,7 +72,8 @@ class Book:
 
     def _view(self, command: Command) -> View:
         head = self.heads.get(command.agent)
-        named = getattr(command, "turn_id", None) if not isinstance(command, Recover) else head and head.current
+        of_current = isinstance(command, Recover | DeleteAgent)
+        named = head and head.current if of_current else getattr(command, "turn_id", None)
         turn = self.turns.get(named or "")
         return View(
             head,
@@ -74,6 +82,7 @@ class Book:
             due=tuple(self._due(command.agent)),
             prior=self._prior(command) if isinstance(command, Enqueue) else None,
             sender=self._sender(command) if isinstance(command, Enqueue) else None,
+            waiting=(*self.mailbox(command.agent), *self.of(command.agent, TurnStatus.SCHEDULED)),
         )
 
     def _due(self, agent: str) -> list[Turn]:
@@ -104,10 +113,21 @@ class Book:
         head = self.heads.get(agent)
         return head is not None and (head.node, head.epoch) == fence and head.current == turn_id
 
+    def _forget(self, agent: str) -> None:
+        """Of a deleted agent the row stays, and its events until another has its name or they are purged."""
+        assert not [turn for turn in self.turns.values() if turn.spec.agent == agent and not turn.ended]
+        self.turns = {turn.id: turn for turn in self.turns.values() if turn.spec.agent != agent}
+        self.records = {key: record for key, record in self.records.items() if record.agent != agent}
+        self.memories.pop(agent, None)
+        self.cancelled &= self.turns.keys()
+
     def _write(self, decision: Decision) -> None:
         if decision.head is None:
             assert not (decision.turns or decision.events or decision.record or decision.memory or decision.begun)
             return
+        old_head = self.heads.get(decision.head.name)
+        if old_head is not None and old_head.deleted and not decision.head.deleted:
+            self.events = [event for event in self.events if event.agent != decision.head.name]
         self.heads[decision.head.name] = decision.head
         for turn in decision.turns:
             old = self.turns.get(turn.id)
@@ -121,6 +141,7 @@ class Book:
             if turn.cancel is not None:
                 self.cancelled.add(turn.id)
         self.events += decision.events
+        self.told += decision.events
         if decision.record is not None:
             self.records[decision.record.agent, decision.record.caller, decision.record.key] = decision.record
         if decision.memory is not None:
@@ -130,7 +151,12 @@ class Book:
 
     def _check(self, agent: str) -> None:
         head, log = self.heads[agent], self.log(agent)
-        assert [event.seq for event in log] == list(range(1, head.latest + 1))
+        assert [event.seq for event in self.told if event.agent == agent] == list(range(1, head.latest + 1))
+        if head.deleted:
+            assert (head.current, head.queued, head.scheduled) == (None, 0, 0)
+            assert not log or log[-1].type is EventType.AGENT_DELETED
+            return
+        assert [event.seq for event in log] == list(range(head.earliest, head.latest + 1))
         running = self.of(agent, TurnStatus.RUNNING)
         assert [turn.id for turn in running] == ([head.current] if head.current is not None else [])
         assert head.current is None or head.node is not None

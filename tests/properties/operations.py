@@ -2,6 +2,7 @@
 is settled only when it is applied, so that most of them are about something that exists."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -11,9 +12,11 @@ from pygents_app.commands import (
     Claim,
     Command,
     CreateAgent,
+    DeleteAgent,
     Enqueue,
     Finish,
     Origin,
+    PatchAgent,
     Pause,
     Promote,
     Recover,
@@ -33,6 +36,14 @@ OUTCOMES = (
     Outcome(TurnStatus.ERROR, error=b'{"type":"X","message":"x"}'),
     Outcome(TurnStatus.TIMEOUT),
     Outcome(TurnStatus.CANCELLED),
+)
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"description": "new"},
+    {"description": None, "labels": {"a": "1"}},
+    {"labels": {"a": None, "b": "2"}},
+    {"tools": ["greet"]},
+    {"hooks": {"before_turn": ["h"]}, "tools": list(TOOLS)},
+    {"hooks": None},
 )
 MAILBOX_LIMIT = 6
 
@@ -56,7 +67,7 @@ class Operation:
 # Commands that move turns on come more often than those that turn everything over.
 KINDS: tuple[type[Command], ...] = (
     CreateAgent, Enqueue, Enqueue, Enqueue, Enqueue, Claim, Claim, Append, Append, Finish, Finish, Finish, Release,
-    Release, Cancel, Cancel, Pause, Resume, Resume, Promote, Promote, Recover,
+    Release, Cancel, Cancel, Pause, Resume, Resume, Promote, Promote, Recover, PatchAgent, DeleteAgent, DeleteAgent,
 )  # fmt: skip
 
 operations = st.builds(
@@ -90,11 +101,21 @@ class Translator:
             return Cancel(op.agent, self._turn(op), CancelRequest("tester", None))
         if op.kind is Enqueue:
             return self._enqueue(op)
+        return self._about_agent(op)
+
+    def _about_agent(self, op: Operation) -> Command:
+        code = frozenset(AGENTS) if op.key == "k1" else frozenset[str]()
+        if op.kind is PatchAgent:
+            return PatchAgent(op.agent, CHANGES[op.pick % len(CHANGES)], code)
+        if op.kind is DeleteAgent:
+            return DeleteAgent(op.agent, "tester", op.pick > 1, code)
         return Pause(op.agent) if op.kind is Pause else CreateAgent(self._definition(op))
 
     def _fitting(self, op: Operation) -> type[Command]:
         """What of the kind makes sense now: most owners' commands shall find an owner."""
         head = self.book.heads.get(op.agent)
+        if head is not None and head.deleted and op.pick > 2:
+            return CreateAgent
         if head is None or op.kind not in (Append, Finish, Release):
             return op.kind
         if head.current is None:

@@ -1,4 +1,4 @@
 INSERT INTO agents (
     name, definition, created_at, updated_at, paused, node, epoch, current, queued, scheduled, joined, begun, earliest,
-    latest, last_error
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    latest, last_error, deleted_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

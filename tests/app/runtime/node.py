@@ -62,7 +62,7 @@ class Node:
         self.service, self.store = service, store
 
     async def agent(self, name: str, *tools: str, **parts: Any) -> str:
-        await self.service.services.submission.create(Definition(name, tools=tools, **parts))
+        await self.service.services.administration.create(Definition(name, tools=tools, **parts))
         return name
 
     async def submit(self, agent: str, tool: str, *args: Any) -> str:

@@ -107,12 +107,17 @@ async def test_a_full_store_gets_the_same_end_again() -> None:
     assert scene.store.sent[0] == scene.store.sent[1]
 
 
-async def test_the_end_of_a_turn_that_has_another_owner_is_given_up() -> None:
+@pytest.mark.parametrize("answer", [None, Fenced("of another owner")])
+async def test_an_end_that_is_not_accepted_is_given_up_and_the_agent_released(answer: Fenced | None) -> None:
+    """A deleted agent waits for that; one that has another owner refuses it, too."""
     scene = Scene()
     scene.scribe.finish(DONE)
     await scene.store.answer(Fenced("gone"))
     await ticks()
-    assert (scene.kinds, scene.ends) == ([Finish], [None])
+    assert (scene.kinds, scene.ends) == ([Finish, Release], [])
+    await scene.store.answer(answer)
+    await ticks()
+    assert (scene.kinds, scene.ends) == ([Finish, Release], [None])
 
 
 # --- code that stops late --------------------------------------------------------------------------------------------

@@ -195,7 +195,8 @@ class TestPlans:
         self, store: LocalStore, path: Path, name: str
     ) -> None:
         text = statements()[name]
-        names = ("after", "status", "limit", "agent", "prefix", "prefix_end", "first_agent", "last_agent")
+        names = ("after", "status", "limit", "agent", "prefix", "prefix_end", "first_agent", "last_agent",
+                 "begun")  # fmt: skip
         arguments = dict.fromkeys(names, 1) if "?" not in text else [1] * text.count("?")
         with closing(sqlite3.connect(path)) as db:
             plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", arguments)]

@@ -3,7 +3,8 @@
 
 CREATE TABLE agents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
+    -- NULL once a deleted agent's name belongs to another agent.
+    name TEXT UNIQUE,
     definition TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
@@ -17,7 +18,8 @@ CREATE TABLE agents (
     begun INTEGER NOT NULL,
     earliest INTEGER NOT NULL,
     latest INTEGER NOT NULL,
-    last_error BLOB
+    last_error BLOB,
+    deleted_at INTEGER
 );
 
 -- Small, and rarely touched: an agent that is busy, or idle with an empty mailbox, is not in it.
@@ -87,6 +89,14 @@ CREATE TABLE memories (
     data BLOB NOT NULL
 );
 
+-- Deleted agents of whose turns and events rows are left.
+CREATE TABLE purges (
+    agent INTEGER PRIMARY KEY,
+    deleted_at INTEGER NOT NULL
+);
+
+CREATE INDEX purges_by_time ON purges (deleted_at);
+
 -- One row, written by checks of the store: whether a commit goes through now.
 CREATE TABLE checks (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -111,15 +121,17 @@ SELECT
         )
     END AS place,
     t.nr, t.agent AS agent_id
-FROM turns AS t JOIN agents AS a ON a.id = t.agent;
+FROM turns AS t JOIN agents AS a ON a.id = t.agent
+WHERE a.deleted_at IS NULL;
 
 CREATE VIEW agent_rows AS
 SELECT
     a.definition, a.created_at, a.updated_at, a.paused, a.node, a.epoch, a.current, a.queued, a.scheduled, a.joined,
-    a.begun, a.earliest, a.latest, a.last_error,
+    a.begun, a.earliest, a.latest, a.last_error, a.deleted_at,
     CASE WHEN a.queued > 0 THEN (
         SELECT min(q.created_at) FROM turns AS q
         WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'
     ) END AS oldest_queued_at,
     a.id, a.name
-FROM agents AS a;
+FROM agents AS a
+WHERE a.deleted_at IS NULL;

@@ -1,0 +1,1 @@
+DELETE FROM events WHERE nr IN (SELECT nr FROM events WHERE agent = ? LIMIT ?)

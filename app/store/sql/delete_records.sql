@@ -1,0 +1,1 @@
+DELETE FROM records WHERE nr IN (SELECT nr FROM records WHERE agent = ? LIMIT ?)

@@ -1,0 +1,1 @@
+DELETE FROM turns WHERE nr IN (SELECT nr FROM turns WHERE agent = ? LIMIT ?)

@@ -1,0 +1,1 @@
+INSERT INTO purges (agent, deleted_at) VALUES (?, ?)
