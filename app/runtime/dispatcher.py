@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..clock import Clock
 from ..commands import Claim, Claimed, Promote, Recover, Starter
 from ..draft import is_gone
-from ..errors import ServiceError
+from ..errors import AgentNotFound, ServiceError
 from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
@@ -151,6 +151,8 @@ class Dispatcher:
                 return
             try:
                 claimed = await self._store.execute(Claim(name, starter))
+            except AgentNotFound:  # deleted in the meantime
+                return
             except ServiceError as error:
                 log.warning("agent %s could not be claimed: %s", name, error)
                 return

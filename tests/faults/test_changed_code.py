@@ -134,6 +134,14 @@ async def test_an_agent_that_is_gone_from_the_code(project: Project, tmp_path: P
         project.change(service, ECHO, LOCKED, SEND)
         assert (await caller.agent("left"))["status"] == "unavailable"  # though nothing waits
 
+        latest = (await caller.agent("left"))["latest"]
+        assert (await caller.http.delete("/agents/left")).status_code == 204
+        assert (await caller.http.get("/agents/left")).status_code == 404
+        project.change(service, ECHO, LOCKED, SEND, LEFT)
+        again = await caller.agent("left")
+        assert (again["earliest"], again["source"]) == (latest + 2, "code")
+        assert (await caller.do("left", "echo", args=[5]))["output"] == 5
+
 
 async def test_a_tool_that_is_gone(project: Project, tmp_path: Path) -> None:
     """Its turns wait, and a key that is known stands for its turn all the same."""
