@@ -1,18 +1,31 @@
-"""Agents: list, create, look at."""
+"""Agents: list, create, look at, change, pause, delete."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..errors import AgentNotFound
 from ..model import ListedAgent
 from . import bodies, standing
-from .documents import AGENT, AGENTS, CREATE_AGENT, JSON, responses
+from .documents import (
+    AGENT,
+    AGENTS,
+    CHANGE_AGENT,
+    CREATE_AGENT,
+    DELETE_AGENT,
+    JSON,
+    PATCH_AGENT,
+    READS,
+    responses,
+)
+from .guard import CALLER
 from .names import agent_name
-from .queries import AgentsQuery, NoQuery
+from .queries import AgentsQuery, DeleteQuery, NoQuery
 from .representations import page_json
-from .requests import CreateAgent
+from .requests import CreateAgent, Merge
 from .services import Services, services
 
 MAX_SCAN = 10_000
@@ -21,7 +34,7 @@ MAX_SCAN = 10_000
 router = APIRouter(tags=["agents"], redirect_slashes=False)
 
 
-@router.get("/agents", operation_id="listAgents", responses=responses(AGENTS, 422))
+@router.get("/agents", operation_id="listAgents", responses=responses(AGENTS, *READS))
 async def list_agents(request: Request, query: Annotated[AgentsQuery, Query()]) -> Response:
     """List agents by name. With `status`, a page may have less than `limit` items and yet a `next`."""
     return await _page(services(request), query)
@@ -32,18 +45,57 @@ async def create_agent(request: Request, _query: Annotated[NoQuery, Query()]) ->
     """Create an agent. The same definition again changes nothing and is answered 200; another one is refused."""
     its = services(request)
     definition = bodies.validate(CreateAgent, await bodies.read_json(request)).definition()
-    reply = await its.submission.create(definition)
-    shown = await standing.show(its, await standing.agent(its, definition.name))
+    reply = await its.administration.create(definition)
     headers = {"Location": f"/agents/{definition.name}"}
-    return Response(shown.json(), 201 if reply.created else 200, headers=headers, media_type=JSON)
+    return await _answer(its, definition.name, 201 if reply.created else 200, headers)
 
 
-@router.get("/agents/{name}", operation_id="getAgent", responses=responses(AGENT, 404))
+@router.get("/agents/{name}", operation_id="getAgent", responses=responses(AGENT, AgentNotFound, *READS))
 async def get_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
     """One agent, as it stands now."""
-    its = services(request)
-    shown = await standing.show(its, await standing.agent(its, agent_name(name)))
-    return Response(shown.json(), media_type=JSON)
+    return await _answer(services(request), agent_name(name))
+
+
+@router.patch("/agents/{name}", operation_id="patchAgent", **PATCH_AGENT)
+async def patch_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
+    """Change an agent by a merge patch (RFC 7396). Of an agent of the code only the labels can be changed."""
+    its, agent = services(request), agent_name(name)
+    changes = bodies.validate(Merge, await bodies.read_json(request)).changes()
+    await its.administration.patch(agent, changes)
+    return await _answer(its, agent)
+
+
+@router.post("/agents/{name}/pause", operation_id="pauseAgent", **CHANGE_AGENT)
+async def pause_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
+    """Pause an agent, durably: its running turn finishes, the next one waits. Turns are accepted all the same."""
+    its, agent = services(request), agent_name(name)
+    await its.administration.pause(agent)
+    return await _answer(its, agent)
+
+
+@router.post("/agents/{name}/resume", operation_id="resumeAgent", **CHANGE_AGENT)
+async def resume_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
+    """Let the mailbox of a paused agent go on."""
+    its, agent = services(request), agent_name(name)
+    await its.administration.resume(agent)
+    return await _answer(its, agent)
+
+
+@router.delete("/agents/{name}", operation_id="deleteAgent", status_code=204, **DELETE_AGENT)
+async def delete_agent(request: Request, name: str, query: Annotated[DeleteQuery, Query()]) -> Response:
+    """Delete an agent with its turns, its log and its memory. One that has turns is only deleted with `force`.
+
+    Its streams end with `agent.deleted`. An agent that is later made under this name goes on above the old numbers.
+    """
+    its, agent = services(request), agent_name(name)
+    await its.administration.delete(agent, by=request.scope[CALLER] or "anonymous", force=query.force == "true")
+    return Response(status_code=204)
+
+
+async def _answer(its: Services, name: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The agent as it stands now. Raises AgentNotFound: it may just have been deleted."""
+    shown = await standing.show(its, await standing.agent(its, name))
+    return Response(shown.json(), status, headers=headers, media_type=JSON)
 
 
 async def _page(its: Services, query: AgentsQuery) -> Response:

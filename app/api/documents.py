@@ -1,94 +1,129 @@
-"""The OpenAPI descriptions that the routes carry: their answers, their errors, and bodies that are read by hand.
+"""The OpenAPI descriptions that the routes carry: their answers, the errors that they can raise, their bodies.
 
-Schemas of errors and of request bodies are named by reference; ``openapi`` puts them into the components.
+Schemas, headers and examples are named by reference; ``openapi`` puts them into the components.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
-from . import schemas
+from ..errors import (
+    AgentBusy,
+    AgentExists,
+    AgentNotFound,
+    BodyTooLarge,
+    CodeAgent,
+    ForeignOrigin,
+    InvalidRequest,
+    MalformedBody,
+    MisdirectedHost,
+    NotFound,
+    ServiceError,
+    StoreFull,
+    ToolNotFound,
+    TurnEnded,
+    TurnNotFound,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)  # fmt: skip
+from .problem_documents import problem_responses, unexpected
+from .references import reference
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 
-AGENT = {200: {"model": schemas.Agent, "description": "The agent."}}
-AGENTS = {200: {"model": schemas.AgentPage, "description": "A page of agents."}}
-TURN = {200: {"model": schemas.Turn, "description": "The turn."}}
-TURNS = {200: {"model": schemas.TurnPage, "description": "A page of turns."}}
-TOOL = {200: {"model": schemas.Tool, "description": "The tool."}}
-TOOLS = {200: {"model": schemas.ToolPage, "description": "A page of tools."}}
-INFO = {200: {"model": schemas.Info, "description": "What runs here."}}
-LIMITS = {200: {"model": schemas.Limits, "description": "The limits."}}
-HEALTH = {200: {"model": schemas.Health, "description": "Yes."}}
+Answers = Mapping[int, Mapping[str, Any]]
+Errors = tuple[type[ServiceError], ...]
 
-PROBLEMS: Mapping[int, tuple[str, str]] = {
-    400: ("Problem", "The body, a header or the cursor is malformed."),
-    401: ("Problem", "A valid key is needed."),
-    403: ("Problem", "A write from a page of another origin."),
-    404: ("Problem", "There is no such agent, turn or tool."),
-    409: ("Problem", "The state does not allow it."),
-    410: ("Problem", "The events are no longer retained."),
-    413: ("Problem", "The body is too large."),
-    415: ("Problem", "The body is not JSON."),
-    421: ("Problem", "The Host is not served here."),
-    422: ("InvalidRequest", "The body or the query is not valid."),
-    429: ("Problem", "The agent's mailbox is full."),
-    503: ("Problem", "The service cannot answer for now."),
-    507: ("Problem", "There is no space left."),
-}
-EVERYWHERE = (401, 421, 422)
-WRITES = (400, 403, 413, 415, 503, 507)
+PROBED: Errors = (InvalidRequest, BodyTooLarge)
+"""What any request can be answered, probes included."""
+EVERYWHERE: Errors = (*PROBED, Unauthorized, MisdirectedHost)
+"""What any request but a probe can be answered."""
+READS: Errors = (Unavailable,)
+"""What reading the store can raise."""
+WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable)
+"""What writing to it can."""
+BODY: Errors = (MalformedBody, UnsupportedMediaType)
+"""What reading a JSON body can."""
+ADDRESSED = frozenset({AgentNotFound, TurnNotFound, ToolNotFound})
 
 
-def schema(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
+def responses(answers: Answers, *raised: type[ServiceError], always: Errors = EVERYWHERE) -> dict[int | str, Any]:
+    """The answers of a route, its problems by the classes that it raises, and those of every route."""
+    # An escaped slash in a name leads to no route at all.
+    nowhere = () if ADDRESSED.isdisjoint(raised) else (NotFound,)
+    described: dict[int | str, Any] = {status: dict(shown) for status, shown in answers.items()}
+    return {**described, **problem_responses({*always, *raised, *nowhere}), "default": unexpected()}
 
 
-def problem(status: int, name: str | None = None) -> dict[str, Any]:
-    known, description = PROBLEMS[status]
-    return {"description": description, "content": {"application/problem+json": {"schema": schema(name or known)}}}
+def answer(schema: str, description: str, *, headers: Iterable[str] = (), example: str | None = None) -> dict[str, Any]:
+    """A JSON answer. ``headers`` are further ones; ``example`` is the name of one."""
+    content = {"schema": reference(schema), **_examples(example)}
+    return {"description": description, "headers": _headers(headers), "content": {JSON: content}}
 
 
-def responses(answers: Mapping[int, Mapping[str, Any]], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route and its problems: those of every route, and ``statuses``."""
-    problems: dict[int | str, dict[str, Any]] = {status: problem(status) for status in sorted({*EVERYWHERE, *statuses})}
-    found: dict[int | str, dict[str, Any]] = {status: dict(answer) for status, answer in answers.items()}
-    return found | problems
+def no_content(description: str, *, headers: Iterable[str] = ()) -> dict[str, Any]:
+    return {"description": description, "headers": _headers(headers)}
 
 
-def body(model: str, *, required: bool = True) -> dict[str, Any]:
-    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema(model)}}}}
+def body(schema: Mapping[str, Any], *types: str, required: bool = True, example: str | None = None) -> dict[str, Any]:
+    """A JSON body; ``types`` if it may be sent as others than application/json."""
+    content = {"schema": dict(schema), **_examples(example)}
+    return {"requestBody": {"required": required, "content": dict.fromkeys(types or (JSON,), content)}}
 
 
-def _answer(model: type[BaseModel], description: str, **headers: str) -> dict[str, Any]:
-    shown = {
-        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
-    }
-    return {"model": model, "description": description, **({"headers": shown} if shown else {})}
+def _examples(name: str | None) -> dict[str, Any]:
+    return {} if name is None else {"examples": {name: reference(name, "examples")}}
 
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {name: reference(name, "headers") for name in names}
+
+
+# --- the answers of the routes ---------------------------------------------------------------------------------------
+
+AGENT = {200: answer("Agent", "The agent.", example="agent")}
+AGENTS = {200: answer("AgentPage", "A page of agents.")}
+TURN = {200: answer("Turn", "The turn.", example="turn-completed")}
+TURNS = {200: answer("TurnPage", "A page of turns.")}
+TOOL = {200: answer("Tool", "The tool.", example="tool")}
+TOOLS = {200: answer("ToolPage", "A page of tools.")}
+INFO = {200: answer("Info", "What runs here.")}
+LIMITS = {200: answer("Limits", "The limits.")}
+HEALTH = {200: answer("Health", "Yes.")}
+DELETED = {204: no_content("It is deleted.")}
+
+# --- whole routes ----------------------------------------------------------------------------------------------------
 
 CREATE_AGENT: dict[str, Any] = {
     "responses": responses(
         {
-            201: _answer(schemas.Agent, "The agent was created.", Location="Path of the agent."),
-            200: _answer(schemas.Agent, "It existed with the same definition.", Location="Path of the agent."),
+            201: answer("Agent", "The agent was created.", headers=["Location"], example="agent"),
+            200: answer("Agent", "It existed with the same definition.", headers=["Location"], example="agent"),
         },
-        409, *WRITES,
+        AgentExists, *BODY, *WRITES,
     ),
-    "openapi_extra": body("CreateAgent"),
+    "openapi_extra": body(reference("CreateAgent"), example="create-agent"),
 }  # fmt: skip
 
+PATCH_AGENT: dict[str, Any] = {
+    "responses": responses(AGENT, AgentNotFound, CodeAgent, *BODY, *WRITES),
+    "openapi_extra": body(reference("Merge"), MERGE_PATCH, JSON, example="patch-agent"),
+}
+
+CHANGE_AGENT: dict[str, Any] = {"responses": responses(AGENT, AgentNotFound, *WRITES)}
+
+DELETE_AGENT: dict[str, Any] = {"responses": responses(DELETED, AgentNotFound, AgentBusy, CodeAgent, *WRITES)}
+
+GET_TURN: dict[str, Any] = {"responses": responses(TURN, AgentNotFound, TurnNotFound, *READS)}
+
 CANCEL: dict[str, Any] = {
-    "responses": {
-        **responses(
-            {
-                200: _answer(schemas.Turn, "The turn is cancelled."),
-                202: _answer(schemas.Turn, "Its running tool was told to stop."),
-            },
-            404, *WRITES,
-        ),
-        409: problem(409, "TurnEnded"),
-    },
-    "openapi_extra": body("Cancel", required=False),
+    "responses": responses(
+        {
+            200: answer("Turn", "The turn is cancelled.", example="turn-cancelled"),
+            202: answer("Turn", "Its running tool was told to stop.", example="turn-running"),
+        },
+        AgentNotFound, TurnNotFound, TurnEnded, *BODY, *WRITES,
+    ),
+    "openapi_extra": body(reference("Cancel"), required=False, example="cancel"),
 }  # fmt: skip

@@ -37,6 +37,11 @@ def asked_of(query: Mapping[str, str], headers: Iterable[tuple[bytes, bytes]]) -
     return Asked(given=given, latest=latest, tail=tail)
 
 
+def seen_of(headers: Iterable[tuple[bytes, bytes]]) -> Asked:
+    """What ``Last-Event-ID`` alone says. Raises ``MalformedCursor``."""
+    return Asked(given=parse_cursor(_last_event_id(headers)))
+
+
 def count_of(query: Mapping[str, str], name: str) -> int | None:
     """A number of items, 1 to 1000, or None if absent; raises ``InvalidRequest`` for all else."""
     given = query.get(name)

@@ -11,8 +11,10 @@ from . import agents, openapi, operations, problems, submit, tools, turns
 from .docs import docs_routes
 from .events import event_routes
 from .guard import Guard, bound_hosts
+from .guide import guide_routes
+from .handover import DirectSend
 from .services import Services
-from .streams import DirectSend, stream_routes
+from .streams import stream_routes
 
 
 class Application(FastAPI):
@@ -58,7 +60,9 @@ def _routes() -> list[BaseRoute]:
     """The hottest first: routes are tried in this order."""
     return [
         Route(submit.PATH, submit.submit_turn, methods=["POST"], include_in_schema=False),
+        Route(submit.BATCH_PATH, submit.submit_batch, methods=["POST"], include_in_schema=False),
         *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
         Route("/openapi.json", openapi.serve, methods=["GET"], include_in_schema=False),
         *docs_routes(),
+        *guide_routes(),
     ]

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import ServiceError, Unavailable
-from .documents import HEALTH, INFO, JSON, LIMITS, responses
+from .documents import HEALTH, INFO, JSON, LIMITS, PROBED, responses
 from .limits import limits_of
 from .queries import NoQuery
 from .services import Services, services
@@ -17,13 +17,13 @@ from .services import Services, services
 router = APIRouter(tags=["operations"], redirect_slashes=False)
 
 
-@router.get("/healthz", operation_id="health", responses=responses(HEALTH))
+@router.get("/healthz", operation_id="health", responses=responses(HEALTH, always=PROBED))
 async def health(_query: Annotated[NoQuery, Query()]) -> Response:
     """The process answers. Needs no key."""
     return _json({"status": "ok"})
 
 
-@router.get("/readyz", operation_id="ready", responses=responses(HEALTH, 503))
+@router.get("/readyz", operation_id="ready", responses=responses(HEALTH, Unavailable, always=PROBED))
 async def ready(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
     """The service takes turns: its store works and it is not shutting down. Needs no key."""
     reasons = await _reasons(services(request))

@@ -24,7 +24,8 @@ def _digits(value: object) -> object:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_digits)]
+Digits = BeforeValidator(_digits)
+"""Goes last: bounds that stand before it are in the JSON schema, those after it are not."""
 
 
 class NoQuery(BaseModel):
@@ -32,7 +33,7 @@ class NoQuery(BaseModel):
 
 
 class PageQuery(NoQuery):
-    limit: Annotated[Count, Field(ge=1, le=MAX_ITEMS, description="Items per page.")] = 100
+    limit: Annotated[int, Field(ge=1, le=MAX_ITEMS, description="Items per page."), Digits] = 100
     after: Annotated[str | None, Field(max_length=256, description="`next` of the page before.")] = None
 
 
@@ -44,6 +45,12 @@ class AgentsQuery(PageQuery):
     ] = None
 
 
+class DeleteQuery(NoQuery):
+    force: Annotated[
+        Literal["true", "false"], Field(description="Cancel the turns that wait or run, instead of refusing.")
+    ] = "false"
+
+
 class TurnsQuery(PageQuery):
     status: Annotated[TurnStatus | None, Field(description="Only turns of this status.")] = None
     after: Annotated[str | None, Field(pattern=f"^{TURN_ID.pattern}$", description="`next` of the page before.")] = None
@@ -51,6 +58,7 @@ class TurnsQuery(PageQuery):
 
 class TurnQuery(NoQuery):
     wait: Annotated[
-        Count,
+        int,
         Field(ge=0, le=MAX_WAIT, description="Seconds to wait for the turn's end; answers as soon as it has ended."),
+        Digits,
     ] = 0

@@ -68,6 +68,19 @@ class Submit(Body):
         return clock() + round(self.delay * 1_000_000) if self.delay else None
 
 
+class Merge(Body):
+    """A merge patch (RFC 7396) of an agent: what is not named stays, null removes, arrays are replaced."""
+
+    description: str | None = Field(None, max_length=10_000)
+    tools: list[Word] = Field([], max_length=1000, description="Names of registered tools; all that it shall have.")
+    hooks: dict[str, list[Word] | None] | None = Field(None, description="Names of registered hooks, by type.")
+    labels: dict[Word, Annotated[str, Field(max_length=1000)] | None] | None = Field(None, max_length=100)
+
+    def changes(self) -> dict[str, Any]:
+        """What was named, and nothing else."""
+        return self.model_dump(exclude_unset=True)
+
+
 class Cancel(Body):
     """Why a turn is cancelled."""
 

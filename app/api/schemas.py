@@ -144,6 +144,12 @@ class ToolPage(Page):
     items: list[Tool]
 
 
+class TurnBatch(Shown):
+    """The turns of a batch, in its order."""
+
+    items: list[Turn]
+
+
 class Info(Shown):
     version: str
     node: str
@@ -162,6 +168,7 @@ class Limits(Shown):
     wait_seconds: int = Field(description="Largest `wait` for a turn's end.")
     timeout_seconds: float = Field(description="Longest `timeout` of a turn.")
     delay_seconds: float = Field(description="Longest `delay` of a turn.")
+    batch_turns: int = Field(description="Turns of one batch.")
     mailbox_turns: int = Field(description="Turns that wait for one agent, delayed ones included.")
     chain_hops: int = Field(description="Sends from a chain's first turn.")
     concurrent_turns: int = Field(description="Turns that this node runs at once.")
@@ -186,47 +193,16 @@ class Health(Shown):
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457). Some have further members."""
+    """An error of any kind (RFC 9457). Each kind has a schema of its own, and some have further members."""
 
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="Stable: `urn:pygents:problem:…`.")
     title: str
     status: int
-    detail: str
+    detail: str = Field(description="For people: what is wrong and what to do.")
 
 
 class Mistake(Shown):
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the name of a query parameter.")
     detail: str
-
-
-class InvalidRequest(Problem):
-    """The request was understood and is not valid."""
-
-    errors: list[Mistake] = []
-
-
-class TurnEnded(Problem):
-    """The turn had ended before it could be cancelled."""
-
-    turn: Turn
-
-
-class Event(Shown):
-    """An immutable fact of an agent's log. `openapi/events.md` has the `data` of each type."""
-
-    seq: int
-    type: str
-    agent: str
-    turn_id: str | None
-    attempt: int | None
-    time: datetime
-    data: dict[str, Any]
-
-
-class EventPage(Shown):
-    """A page of the log. `next` is the `after` of the next page; null at the end."""
-
-    items: list[Event]
-    next: int | None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from starlette.requests import Request
 
@@ -30,11 +30,24 @@ class Submission(Protocol):
         caller: str = "",
         key: str | None = None,
         digest: bytes = b"",
+        batch: bool = False,
     ) -> Enqueued: ...
 
     async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled: ...
 
+
+class Administration(Protocol):
+    """Making and changing agents."""
+
     async def create(self, definition: Definition) -> AgentReply: ...
+
+    async def patch(self, name: str, changes: Mapping[str, Any]) -> AgentReply: ...
+
+    async def pause(self, name: str) -> AgentReply: ...
+
+    async def resume(self, name: str) -> AgentReply: ...
+
+    async def delete(self, name: str, *, by: str, force: bool) -> AgentReply: ...
 
 
 class Catalogue(Protocol):
@@ -62,6 +75,7 @@ class Services:
     store: Store
     hub: Hub
     submission: Submission
+    administration: Administration
     catalogue: Catalogue
     dispatcher: Dispatcher
     settings: Settings

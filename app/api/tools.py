@@ -16,7 +16,7 @@ from .services import services
 router = APIRouter(tags=["tools"], redirect_slashes=False)
 
 
-@router.get("/tools", operation_id="listTools", responses=responses(TOOLS, 422))
+@router.get("/tools", operation_id="listTools", responses=responses(TOOLS))
 async def list_tools(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
     """List the tools by name, with the JSON schemas of their arguments."""
     tools = services(request).catalogue.tools()
@@ -26,7 +26,7 @@ async def list_tools(request: Request, query: Annotated[PageQuery, Query()]) -> 
     return _json({"items": [tool_value(tools[name]) for name in shown], "next": following})
 
 
-@router.get("/tools/{tool}", operation_id="getTool", responses=responses(TOOL, 404))
+@router.get("/tools/{tool}", operation_id="getTool", responses=responses(TOOL, ToolNotFound))
 async def get_tool(request: Request, tool: str, _query: Annotated[NoQuery, Query()]) -> Response:
     """One tool, with the JSON schema of its arguments."""
     found = services(request).catalogue.tools().get(tool)

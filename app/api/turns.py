@@ -1,6 +1,5 @@
 """Turns: list, look at (and wait for), cancel. Submitting one is in ``submit``."""
 
-import asyncio
 import json
 from typing import Annotated
 
@@ -8,21 +7,22 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import InvalidRequest, TurnEnded
+from ..errors import AgentNotFound, InvalidRequest, TurnEnded, TurnNotFound
 from ..model import PlacedTurn
 from . import bodies, standing
-from .documents import CANCEL, JSON, TURN, TURNS, responses
+from .documents import CANCEL, GET_TURN, JSON, READS, TURN, TURNS, responses
 from .guard import CALLER
-from .names import agent_name, no_turn, turn_id
+from .names import agent_name, turn_id
 from .queries import NoQuery, TurnQuery, TurnsQuery
 from .representations import page_json
 from .requests import Cancel
 from .services import Services, services
+from .waiting import ended, read_turn
 
 router = APIRouter(tags=["turns"], redirect_slashes=False)
 
 
-@router.get("/agents/{name}/turns", operation_id="listTurns", responses=responses(TURNS, 404, 422))
+@router.get("/agents/{name}/turns", operation_id="listTurns", responses=responses(TURNS, AgentNotFound, *READS))
 async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Query()]) -> Response:
     """List the turns of an agent in the order in which they were accepted."""
     its = services(request)
@@ -33,7 +33,7 @@ async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Q
     return Response(page_json(items, page.next), media_type=JSON)
 
 
-@router.get("/turns", operation_id="listAllTurns", responses=responses(TURNS, 422))
+@router.get("/turns", operation_id="listAllTurns", responses=responses(TURNS, *READS))
 async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]) -> Response:
     """List the turns of all agents in the order in which they were accepted."""
     its = services(request)
@@ -43,13 +43,13 @@ async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]
     return Response(page_json(items, page.next), media_type=JSON)
 
 
-@router.get("/agents/{name}/turns/{id}", operation_id="getTurn", responses=responses(TURN, 404, 422))
+@router.get("/agents/{name}/turns/{id}", operation_id="getTurn", **GET_TURN)
 async def get_turn(request: Request, name: str, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
     """One turn. With `wait`, the answer comes when the turn has ended or the time is over, whichever is first."""
     return await _turn(services(request), turn_id(id), agent_name(name), query.wait)
 
 
-@router.get("/turns/{id}", operation_id="getTurnById", responses=responses(TURN, 404, 422))
+@router.get("/turns/{id}", operation_id="getTurnById", responses=responses(TURN, TurnNotFound, *READS))
 async def get_turn_by_id(request: Request, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
     """One turn, of whatever agent."""
     return await _turn(services(request), turn_id(id), None, query.wait)
@@ -78,22 +78,5 @@ async def _check_cursor(its: Services, after: str | None, agent: str | None) -> 
 
 
 async def _turn(its: Services, wanted: str, agent: str | None, wait: int) -> Response:
-    placed = await _ended(its, wanted, agent, wait) if wait else await _read(its, wanted, agent)
+    placed = await ended(its, wanted, agent, wait) if wait else await read_turn(its, wanted, agent)
     return Response(await standing.turn_json(its, placed), media_type=JSON)
-
-
-async def _ended(its: Services, wanted: str, agent: str | None, wait: int) -> PlacedTurn:
-    """The turn when it has ended or ``wait`` seconds are over. Registers first, then reads: no end falls in between."""
-    with its.hub.ending(wanted) as ending:
-        placed = await _read(its, wanted, agent)
-        if placed.turn.ended:
-            return placed
-        await asyncio.wait([ending], timeout=wait)
-    return await _read(its, wanted, agent)
-
-
-async def _read(its: Services, wanted: str, agent: str | None) -> PlacedTurn:
-    placed = await its.store.get_turn(wanted, agent)
-    if placed is None:
-        raise no_turn(wanted)
-    return placed

@@ -187,3 +187,25 @@ async def test_a_key_that_is_known_is_still_answered(own: Own, tmp_path: Path) -
         assert (await caller.post(agent, "echo", key="k", args=[1])).status_code == 422
         gate.touch()
         await eventually(lambda: not service.running)
+
+
+async def test_the_service_that_goes_away_is_not_the_client(own: Own, tmp_path: Path) -> None:
+    """Who wants the turn cancelled when it leaves has not left because the service shuts down."""
+    service, gate = own(), tmp_path / "gate"
+    async with calling(service.url) as caller:
+        agent = await caller.make_agent("gated")
+        body = {"tool": "gated", "args": [str(gate)]}
+        path, headers = f"/agents/{agent}/turns?on_disconnect=cancel", {"Accept": "text/event-stream"}
+        async with caller.http.stream("POST", path, json=body, headers=headers) as answer:
+            lines = answer.aiter_lines()
+            while "turn.started" not in await anext(lines):
+                pass
+            service.signal(signal.SIGTERM)
+            rest = [line async for line in lines]
+            assert 'data: {"reason":"draining"}' in rest
+        turn = answer.headers["location"].rpartition("/")[2]
+        gate.touch()
+        await eventually(lambda: not service.running)
+    service.start()
+    async with calling(service.url) as caller:
+        assert (await caller.turn(turn))["output"] == "through"

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -31,14 +31,16 @@ from pygents_app.commands import (
     Release,
     Starter,
 )
-from pygents_app.errors import Draining, InvalidRequest
+from pygents_app.errors import Draining
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
+from pygents_app.runtime.administration import Administration
 from pygents_app.runtime.requests import TurnRequest
 from pygents_app.settings import Settings
 from pygents_app.store.opening import open_store
 from pygents_app.streaming.hub import Hub
 from pygents_core.tool import Tool
+from tests.conformance.checker import answer_of, conformance
 
 # libuv opens a pipe for signals with a process's first loop and never closes it: no leak of the test that is first.
 uvloop.new_event_loop().close()
@@ -75,6 +77,7 @@ class FakeSubmission:
         caller: str = "",
         key: str | None = None,
         digest: bytes = b"",
+        batch: bool = False,
     ) -> Enqueued:
         if self.draining:
             raise Draining("The service is shutting down.", headers={"Retry-After": "2"})
@@ -82,15 +85,10 @@ class FakeSubmission:
             raise RuntimeError("secret of /etc/passwd")
         specs = tuple(_spec(agent, request) for request in requests)
         record = KeyRecord(agent, caller, key, digest, tuple(spec.id for spec in specs)) if key is not None else None
-        return await self.store.execute(Enqueue(agent, specs, MAILBOX_LIMIT, record=record))
+        return await self.store.execute(Enqueue(agent, specs, MAILBOX_LIMIT, record=record, batch=batch))
 
     async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled:
         return await self.store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
-
-    async def create(self, definition: Definition) -> AgentReply:
-        if "unknown" in definition.tools:
-            raise InvalidRequest("No such tool.", errors=[{"pointer": "/tools/0", "detail": "not registered"}])
-        return await self.store.execute(CreateAgent(definition))
 
 
 @dataclass
@@ -128,7 +126,10 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return httpx.request(method, self.url + path, trust_env=False, verify=TLS, **options)
+        """The answer, which must be one that the OpenAPI document describes, whatever the test is about."""
+        answer = httpx.request(method, self.url + path, trust_env=False, verify=TLS, **options)
+        conformance().check(answer_of(answer))
+        return answer
 
     def get(self, path: str, **options: Any) -> Any:
         answer = self.call("GET", path, **options)
@@ -216,6 +217,9 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
     store = open_store("memory://")
     hub = Hub(reads=store, listen=store.listen)
     submission, dispatcher = FakeSubmission(store), FakeDispatcher()
+    administration = Administration(
+        store=store, catalogue=FakeCatalogue(), starting=lambda: nullcontext(None), code_agents=frozenset()
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -226,8 +230,8 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
 
     app = Application(lifespan=lifespan)
     services = Services(
-        store=store, hub=hub, submission=submission, catalogue=FakeCatalogue(), dispatcher=dispatcher,
-        settings=settings, node=NODE, engine="memory",
+        store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
+        dispatcher=dispatcher, settings=settings, node=NODE, engine="memory",
     )  # fmt: skip
     install(app, services)
     return Served(app, store, submission, dispatcher, loop, port)

@@ -32,7 +32,7 @@ class TestCreate:
         assert answer.json()["labels"] == {"team": "a"}
 
     def test_the_same_again_changes_nothing(self, service: Served) -> None:
-        definition = {"name": fresh(), "tools": ["echo"], "hooks": {"before_turn": ["h"]}, "memory": {"limit": 5}}
+        definition = {"name": fresh(), "tools": ["echo"], "labels": {"a": "b"}, "memory": {"limit": 5}}
         first = service.call("POST", "/agents", json=definition)
         again = service.call("POST", "/agents", json=definition)
         assert (first.status_code, again.status_code) == (201, 200)

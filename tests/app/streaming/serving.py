@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pygents_app.api.events import event_routes
-from pygents_app.api.streams import DirectSend, stream_routes
+from pygents_app.api.handover import DirectSend
+from pygents_app.api.streams import stream_routes
 from pygents_app.errors import ServiceError
 from pygents_app.streaming.hub import Hub
 from pygents_app.streaming.subscription import PATIENCE, Patience

@@ -12,7 +12,8 @@ import pytest
 from httpx_sse import connect_sse
 from starlette.types import Message, Receive, Scope, Send
 
-from pygents_app.api.streams import DirectSend, stream_routes
+from pygents_app.api.handover import DirectSend
+from pygents_app.api.streams import stream_routes
 from pygents_app.errors import Unavailable
 from pygents_app.model import EventType
 from pygents_app.streaming.hub import Hub

@@ -1,0 +1,287 @@
+"""How a submit can be answered: at once, with the ended turn, with the turn's events; and for many at once."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from pygents_app.api.wishes import waiting_time, wants_events
+from pygents_app.model import Outcome, TurnStatus
+from tests.app.api.serving import MAILBOX_LIMIT, TLS, Served
+from tests.app.api.test_guard import problem
+from tests.helpers import eventually_sync
+
+DONE = Outcome(TurnStatus.COMPLETED, output=b'"done"')
+EVENTS = {"Accept": "text/event-stream"}
+
+
+@contextmanager
+def executing(service: Served, agent: str) -> Iterator[None]:
+    """Meanwhile, begin what is submitted and end it."""
+
+    def execute() -> None:
+        eventually_sync(lambda: service.get(f"/agents/{agent}")["queued"] == 1)
+        fence = service.begin(agent)
+        service.finish(agent, service.get(f"/agents/{agent}")["current_turn"], fence, DONE)
+
+    thread = threading.Thread(target=execute)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(20)
+
+
+def post(service: Served, agent: str, query: str = "", **options: Any) -> httpx.Response:
+    return service.call("POST", f"/agents/{agent}/turns{query}", json={"tool": "echo"}, timeout=20, **options)
+
+
+class TestPrefer:
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            ([], None),
+            (["wait=10"], 10),
+            (["WAIT = 10"], 10),
+            (['wait="10"'], 10),
+            (["wait=10; x=1"], 10),
+            (["respond-async, wait=10"], 10),
+            (["respond-async", "wait=10"], 10),
+            (["wait=10, wait=20"], 10),
+            (["wait=600"], 60),
+            (["wait=0"], 0),
+            (["wait=-1"], None),
+            (["wait=1.5"], None),
+            (["wait"], None),
+            (["wait="], None),
+            (["waiting=10"], None),
+            (["wait=x, wait=3"], 3),
+            (["wait=²"], None),
+        ],
+    )
+    def test_what_is_read(self, headers: list[str], seconds: int | None) -> None:
+        assert waiting_time(headers) == seconds
+
+    def test_the_ended_turn(self, service: Served) -> None:
+        agent = service.create()
+        with executing(service, agent):
+            answer = post(service, agent, headers={"Prefer": "wait=15"})
+        assert (answer.status_code, answer.json()["status"], answer.json()["output"]) == (200, "completed", "done")
+        assert answer.headers["preference-applied"] == "wait=15"
+        assert answer.headers["location"] == answer.json()["links"]["self"]
+
+    @pytest.mark.parametrize("seconds", [0, 1])
+    def test_the_time_is_over(self, service: Served, seconds: int) -> None:
+        answer = post(service, service.create(), headers={"Prefer": f"wait={seconds}"})
+        assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+        assert answer.headers["preference-applied"] == f"wait={seconds}"
+
+    def test_without_it_nothing_was_applied(self, service: Served) -> None:
+        assert "preference-applied" not in post(service, service.create()).headers
+
+    def test_a_replay(self, service: Served) -> None:
+        """202 although the turn has ended, but for who prefers to wait."""
+        agent = service.create()
+        with executing(service, agent):
+            first = post(service, agent, headers={"Prefer": "wait=15", "Idempotency-Key": "k"})
+        plain = post(service, agent, headers={"Idempotency-Key": "k"})
+        waiting = post(service, agent, headers={"Idempotency-Key": "k", "Prefer": "wait=15"})
+        assert [answer.status_code for answer in (first, plain, waiting)] == [200, 202, 200]
+        assert first.json() == plain.json() == waiting.json()
+        assert [answer.headers.get("idempotency-replayed") for answer in (first, plain, waiting)] == [
+            None, "true", "true",
+        ]  # fmt: skip
+
+    def test_the_agent_is_deleted_meanwhile(self, service: Served) -> None:
+        agent = service.create()
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(post, service, agent, headers={"Prefer": "wait=15"})
+            eventually_sync(lambda: service.get(f"/agents/{agent}")["queued"] == 1)
+            service.call("DELETE", f"/agents/{agent}?force=true")
+        answer = waiting.result()
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+
+
+class TestEvents:
+    @pytest.mark.parametrize(
+        ("accept", "wanted"),
+        [
+            ("text/event-stream", True),
+            ("Text/Event-Stream", True),
+            ("text/event-stream;q=0.5", True),
+            ("application/json, text/event-stream", True),
+            ("text/event-stream;q=0.5, application/json", False),
+            ("text/event-stream;q=0", False),
+            ("text/event-stream;q=x", False),
+            ("*/*", False),
+            ("text/*", False),
+            ("application/json", False),
+            ("", False),
+        ],
+    )
+    def test_who_gets_them(self, accept: str, wanted: bool) -> None:
+        assert wants_events([accept]) is wanted
+
+    def test_from_the_first_to_the_last(self, service: Served) -> None:
+        agent = service.create()
+        with executing(service, agent):
+            answer = post(service, agent, headers=EVENTS | {"Prefer": "wait=10"})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+        assert "preference-applied" not in answer.headers
+        assert types(answer) == ["turn.queued", "turn.started", "turn.completed"]
+        turn = service.get(answer.headers["location"])
+        assert all(f'"turn_id":"{turn["id"]}"' in frame for frame in answer.text.split("\n\n") if "event:" in frame)
+
+    def test_a_replay_goes_on_where_it_was(self, service: Served) -> None:
+        agent = service.create()
+        with executing(service, agent):
+            post(service, agent, headers=EVENTS | {"Idempotency-Key": "k"})
+        again = post(service, agent, headers=EVENTS | {"Idempotency-Key": "k"})
+        assert again.headers["idempotency-replayed"] == "true"
+        assert types(again) == ["turn.queued", "turn.started", "turn.completed"]
+        rest = post(service, agent, headers=EVENTS | {"Idempotency-Key": "k", "Last-Event-ID": "2"})
+        assert types(rest) == ["turn.started", "turn.completed"]
+        nothing = post(service, agent, headers=EVENTS | {"Idempotency-Key": "k", "Last-Event-ID": "4"})
+        assert (nothing.status_code, nothing.headers["location"]) == (204, again.headers["location"])
+
+    def test_what_is_refused_is_a_problem(self, service: Served) -> None:
+        problem(service.call("POST", "/agents/nobody/turns", json={"tool": "echo"}, headers=EVENTS), "agent-not-found")
+        headers = EVENTS | {"Last-Event-ID": "x"}
+        agent = service.create()
+        problem(post(service, agent, headers=headers), "malformed-cursor")
+        assert service.get(f"/agents/{agent}")["latest"] == 1
+
+
+class TestOnDisconnect:
+    @pytest.mark.parametrize("headers", [EVENTS, {"Prefer": "wait=30"}])
+    def test_the_turn_is_cancelled(self, service: Served, headers: dict[str, str]) -> None:
+        agent = service.create()
+        leave(service, agent, "?on_disconnect=cancel", headers)
+        eventually_sync(lambda: turns(service, agent)[0]["status"] == "cancelled")
+        last = service.get(f"/agents/{agent}/events")["items"][-1]
+        assert last["data"] == {"by": "anonymous", "reason": "the client disconnected"}
+
+    @pytest.mark.parametrize("headers", [EVENTS, {"Prefer": "wait=30"}])
+    def test_without_the_wish_it_goes_on(self, service: Served, headers: dict[str, str]) -> None:
+        agent = service.create()
+        leave(service, agent, "", headers)
+        fence = service.begin(agent)
+        service.finish(agent, turns(service, agent)[0]["id"], fence, DONE)
+        assert turns(service, agent)[0]["status"] == "completed"
+
+    def test_the_end_of_the_time_is_no_leaving(self, service: Served) -> None:
+        agent = service.create()
+        answer = post(service, agent, "?on_disconnect=cancel", headers={"Prefer": "wait=1"})
+        assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+        assert turns(service, agent)[0]["status"] == "queued"
+
+    def test_a_turn_that_ended_stays_as_it_is(self, service: Served) -> None:
+        agent = service.create()
+        with executing(service, agent):
+            post(service, agent, "?on_disconnect=cancel", headers=EVENTS)
+        assert turns(service, agent)[0]["status"] == "completed"
+
+    @pytest.mark.parametrize(
+        ("query", "headers"),
+        [
+            ("?on_disconnect=cancel", {}),
+            ("?on_disconnect=cancel", {"Accept": "application/json"}),
+            ("?on_disconnect=stop", EVENTS),
+            ("?on_disconnect=", EVENTS),
+            ("?disconnect=cancel", EVENTS),
+            ("?on_disconnect=cancel&on_disconnect=cancel", EVENTS),
+        ],
+    )
+    def test_what_asks_for_nothing(self, service: Served, query: str, headers: dict[str, str]) -> None:
+        agent = service.create()
+        problem(post(service, agent, query, headers=headers), "invalid-request")
+        assert turns(service, agent) == []
+
+
+class TestBatch:
+    def call(self, service: Served, agent: str, body: object, **headers: str) -> httpx.Response:
+        return service.call("POST", f"/agents/{agent}/turns/batch", json=body, headers=headers)
+
+    def test_in_their_order(self, service: Served) -> None:
+        agent = service.create()
+        answer = self.call(service, agent, [{"tool": "echo", "args": [number]} for number in range(3)])
+        assert answer.status_code == 202
+        items = answer.json()["items"]
+        assert list(answer.json()) == ["items"]
+        assert [(turn["args"], turn["position"]) for turn in items] == [([0], 1), ([1], 2), ([2], 3)]
+        assert turns(service, agent) == items
+
+    def test_again_with_the_same_key(self, service: Served) -> None:
+        agent = service.create()
+        body = [{"tool": "echo"}, {"tool": "echo", "args": ["x"]}]
+        first, again = (self.call(service, agent, body, **{"Idempotency-Key": "k"}) for _ in range(2))
+        assert first.json() == again.json()
+        assert again.headers["idempotency-replayed"] == "true"
+        other = self.call(service, agent, body[:1], **{"Idempotency-Key": "k"})
+        problem(other, "idempotency-key-reused")
+        single = service.call("POST", f"/agents/{agent}/turns", json={"tool": "echo"}, headers={"Idempotency-Key": "k"})
+        problem(single, "idempotency-key-reused")
+        assert len(turns(service, agent)) == 2
+
+    @pytest.mark.parametrize(
+        ("body", "pointers"),
+        [
+            ([], [""]),
+            ({"tool": "echo"}, [""]),
+            ([1], ["/0"]),
+            ([{"tool": "echo"}, {}, {"tool": "echo", "retry": {}}], ["/1/tool", "/2/retry"]),
+            ([{"tool": "echo"}, {"tool": "nothing"}], ["/1/tool"]),
+            ([{"tool": "echo"}] * 1001, [""]),
+        ],
+    )
+    def test_all_or_none(self, service: Served, body: object, pointers: list[str]) -> None:
+        agent = service.create()
+        answer = self.call(service, agent, body)
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == pointers
+        assert turns(service, agent) == []
+
+    def test_a_mailbox_that_cannot_take_all(self, service: Served) -> None:
+        agent = service.create()
+        refusal = problem(self.call(service, agent, [{"tool": "echo"}] * (MAILBOX_LIMIT + 1)), "mailbox-full")
+        assert refusal["limit"] == MAILBOX_LIMIT
+        assert turns(service, agent) == []
+
+    def test_it_is_no_turn(self, service: Served) -> None:
+        assert service.call("GET", f"/agents/{service.create()}/turns/batch").status_code == 404
+        problem(self.call(service, "nobody", [{"tool": "echo"}]), "agent-not-found")
+        agent = service.create()
+        answer = service.call("POST", f"/agents/{agent}/turns/batch?x=1", json=[{"tool": "echo"}])
+        problem(answer, "invalid-request")
+
+
+def types(answer: httpx.Response) -> list[str]:
+    return [line.removeprefix("event: ") for line in answer.text.splitlines() if line.startswith("event: ")]
+
+
+def turns(service: Served, agent: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = service.get(f"/agents/{agent}/turns")["items"]
+    return items
+
+
+def leave(service: Served, agent: str, query: str, headers: dict[str, str]) -> None:
+    """Submit, and go away once the turn is stored."""
+    body = json.dumps({"tool": "echo"})
+    with httpx.Client(trust_env=False, verify=TLS) as client, ThreadPoolExecutor() as pool:
+        request = client.build_request(
+            "POST", f"{service.url}/agents/{agent}/turns{query}", content=body,
+            headers={"Content-Type": "application/json", **headers},
+        )  # fmt: skip
+        timeout = httpx.Timeout(5, read=1.0)
+        request.extensions["timeout"] = timeout.as_dict()
+        answer = pool.submit(client.send, request, stream=True)
+        eventually_sync(lambda: len(turns(service, agent)) == 1)
+        try:
+            answer.result().close()
+        except httpx.ReadTimeout:
+            return
