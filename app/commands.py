@@ -24,12 +24,14 @@ class Starter(NamedTuple):
     """The node that may begin a turn within a command, and the tools whose turns it can begin right now.
 
     A tool with a lock is not among them: its turn is begun only once the lock is held. ``code_agents`` are the agents
-    of the code that the node has; one that is gone from the code stays stored, and its turns wait.
+    of the code that the node has; one that is gone from the code stays stored, and its turns wait. ``suspects``: turns
+    that were running when a process ended may begin, too; they do so one at a time.
     """
 
     node: str
     tools: frozenset[str]
     code_agents: frozenset[str] = frozenset()
+    suspects: bool = False
 
 
 class Origin(NamedTuple):
@@ -92,6 +94,8 @@ class Append:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """End the running turn, with its last values, and begin the next one. A cancel that was committed first wins.
+
+    A turn that its policy runs again is not ended: it goes back to the head of the mailbox and waits.
 
     ``hold`` keeps the agent owned, because the turn's code has not stopped; ``Release`` lets it go on.
     """
@@ -156,7 +160,7 @@ class DeleteAgent:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Let the scheduled turns that are due join the mailbox, for when no other command of the agent does."""
+    """Let the scheduled turns that are due join the mailbox, and the retry that is due begin, if nothing else does."""
 
     agent: str
     starter: Starter | None = None
@@ -164,10 +168,14 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """Take an agent over from a node that is gone: its running turn ends, its mailbox goes on."""
+    """Take an agent over from a node that is gone: its running turn ends or is retried, its mailbox goes on.
+
+    A turn that was running at ``max_crashes`` ends of processes ends, whatever its policy says.
+    """
 
     agent: str
     starter: Starter | None = None
+    max_crashes: int = 3
 
 
 AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent

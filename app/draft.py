@@ -30,7 +30,7 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
     TurnStatus.SCHEDULED: frozenset({TurnStatus.QUEUED, TurnStatus.CANCELLED}),
     TurnStatus.QUEUED: frozenset({TurnStatus.RUNNING, TurnStatus.CANCELLED}),
     TurnStatus.RUNNING: frozenset(
-        {TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED},
+        {TurnStatus.QUEUED, TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED},
     ),
     TurnStatus.COMPLETED: frozenset(),
     TurnStatus.TIMEOUT: frozenset(),
@@ -120,10 +120,12 @@ class Draft:
         fence = fence or Fence(starter.node, self.head.epoch + 1)
         attempt = turn.attempt + 1
         seq = self.log(EventType.TURN_STARTED, b"{}", turn.id, attempt)
-        running = self.move(turn, TurnStatus.RUNNING, attempt=attempt, start_time=self.now, last_seq=seq)
+        running = self.move(
+            turn, TurnStatus.RUNNING, attempt=attempt, start_time=self.now, started_seq=seq, last_seq=seq, retry_at=None
+        )
         self.change(
             node=fence.node, epoch=fence.epoch, current=turn.id,
-            queued=self.head.queued - 1, begun=turn.position,
+            queued=self.head.queued - 1, begun=turn.position, retry_at=None,
         )  # fmt: skip
         self.begun = Begun(running, fence, self.head.definition)
         return True
@@ -131,7 +133,9 @@ class Draft:
     def _can_begin(self, turn: Turn, starter: Starter) -> bool:
         """A turn whose tool was taken from the agent begins wherever it may: it is there to fail."""
         definition = self.head.definition
-        if is_gone(definition, starter.code_agents):
+        if is_gone(definition, starter.code_agents) or (turn.crashes and not starter.suspects):
+            return False
+        if self.head.retry_at is not None and self.now < self.head.retry_at:
             return False
         return turn.spec.tool in starter.tools or turn.spec.tool not in definition.tools
 
@@ -141,6 +145,17 @@ class Draft:
         last = self.events[-1].seq if values else turn.last_seq
         self.turns[turn.id] = appended = turn._replace(values=turn.values + len(values), last_seq=last)
         return appended
+
+    def requeue(self, turn: Turn, outcome: Outcome, at: int) -> Turn:
+        """Put a turn whose attempt failed back to the head of the mailbox, to be begun again at ``at``."""
+        supersedes = [(turn.started_seq + 1, turn.last_seq)] if turn.values else []
+        data = payloads.retrying(_cause(turn, outcome), at, supersedes)
+        seq = self.log(EventType.TURN_RETRYING, data, turn.id, turn.attempt)
+        position = turn.position or 0
+        self.change(queued=self.head.queued + 1, begun=position - 1, retry_at=at)
+        return self.move(
+            turn, TurnStatus.QUEUED, last_seq=seq, retry_at=at, values=0, spared=turn.spared + outcome.spares_attempt
+        )
 
     def end(self, turn: Turn, outcome: Outcome, returned: str | None = None) -> Turn:
         """Write the one terminal event of a turn. A cancel that was committed before wins over any other outcome."""
@@ -174,5 +189,9 @@ def _terminal(turn: Turn, outcome: Outcome, returned: str | None) -> tuple[Event
 
 
 def _last_error(turn: Turn, outcome: Outcome, now: int) -> bytes:
-    cause = outcome.error or payloads.error("timeout", f"The turn did not end within {turn.spec.timeout:g} s.")
-    return payloads.members({"turn_id": payloads.text(turn.id), "time": payloads.moment(now), "error": cause})
+    members = {"turn_id": payloads.text(turn.id), "time": payloads.moment(now), "error": _cause(turn, outcome)}
+    return payloads.members(members)
+
+
+def _cause(turn: Turn, outcome: Outcome) -> bytes:
+    return outcome.error or payloads.error("timeout", f"The turn did not end within {turn.spec.timeout:g} s.")

@@ -71,7 +71,12 @@ class Service:
         equipment = Equipment(store, roster, submission, capacity, limits)
         executor = Executor(worker=worker, equipment=equipment, capacity=capacity)
         dispatcher = Dispatcher(
-            store=store, catalogue=catalogue, capacity=capacity, executor=executor, clock=system_clock
+            store=store,
+            catalogue=catalogue,
+            capacity=capacity,
+            executor=executor,
+            clock=system_clock,
+            max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
         self._settings, self._roster, self._store = settings, roster, store

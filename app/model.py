@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from pygents_core.tool import Retry
+
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Names of agents. The dot is kept free."""
 
@@ -38,6 +40,7 @@ class EventType(StrEnum):
     TURN_QUEUED = "turn.queued"
     TURN_STARTED = "turn.started"
     TURN_VALUE = "turn.value"
+    TURN_RETRYING = "turn.retrying"
     TURN_COMPLETED = "turn.completed"
     TURN_TIMEOUT = "turn.timeout"
     TURN_ERROR = "turn.error"
@@ -82,6 +85,7 @@ class Head(NamedTuple):
 
     ``joined`` is the last mailbox position given out; ``begun`` the position up to which nothing is queued any more
     but what was cancelled there: the next turn is the first queued one beyond it. ``latest`` is the last seq.
+    ``retry_at``: the next turn waits until then for another attempt, and all others behind it.
     What is left of a deleted agent is its row: the numbers of its log are never given out again.
     """
 
@@ -98,6 +102,7 @@ class Head(NamedTuple):
     begun: int = 0
     earliest: int = 1
     latest: int = 0
+    retry_at: int | None = None
     last_error: bytes | None = None
     deleted_at: int | None = None
 
@@ -110,6 +115,11 @@ class Head(NamedTuple):
         return self.deleted_at is not None
 
     @property
+    def ready(self) -> bool:
+        """Its next turn can be claimed."""
+        return self.queued > 0 and self.idle and not self.paused and self.retry_at is None
+
+    @property
     def idle(self) -> bool:
         """Nobody owns it: a turn of its mailbox may begin, unless it is paused."""
         return self.node is None and self.current is None
@@ -117,7 +127,10 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TurnSpec:
-    """What was asked for and never changes. ``timeout`` in seconds; ``hops`` counts sends from the root."""
+    """What was asked for and never changes. ``timeout`` in seconds; ``hops`` counts sends from the root.
+
+    ``retry_of``: the ended turn of the same agent that this one repeats.
+    """
 
     id: str
     agent: str
@@ -130,6 +143,8 @@ class TurnSpec:
     parent: TurnRef | None = None
     root: str | None = None
     hops: int = 0
+    retry: Retry | None = None
+    retry_of: str | None = None
 
 
 class CancelRequest(NamedTuple):
@@ -138,7 +153,11 @@ class CancelRequest(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A turn's row: the spec and where it stands. ``first_seq``..``last_seq`` is the range of its events in the log."""
+    """A turn's row: the spec and where it stands. ``first_seq``..``last_seq`` is the range of its events in the log.
+
+    ``attempt`` counts its begins, ``spared`` those of them that do not count against its policy, ``crashes`` those in
+    which the process ended. ``started_seq`` is the last begin in the log, ``values`` are those of that attempt.
+    """
 
     spec: TurnSpec
     status: TurnStatus
@@ -153,6 +172,10 @@ class Turn(NamedTuple):
     output: bytes | None = None
     error: bytes | None = None
     cancel: CancelRequest | None = None
+    started_seq: int = 0
+    retry_at: int | None = None
+    spared: int = 0
+    crashes: int = 0
 
     @property
     def id(self) -> str:
@@ -198,11 +221,16 @@ class KeyRecord(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an execution ended. ``output`` and ``error`` are JSON."""
+    """How an execution ended. ``output`` and ``error`` are JSON.
+
+    ``interrupted``: by the end of the process; ``spares_attempt``: the service wanted it so, to shut down.
+    """
 
     status: Literal[TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED]
     output: bytes | None = None
     error: bytes | None = None
+    interrupted: bool = False
+    spares_attempt: bool = False
 
 
 class Begun(NamedTuple):

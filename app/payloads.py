@@ -58,6 +58,12 @@ def value(index: int, encoded: bytes) -> bytes:
     return b'{"index":%d,"value":%s}' % (index, encoded)
 
 
+def retrying(encoded_error: bytes, at: int, supersedes: Sequence[tuple[int, int]]) -> bytes:
+    """``supersedes``: ranges of sequence numbers; the turn's values in them count no more."""
+    ranges = b",".join(b"[%d,%d]" % pair for pair in supersedes)
+    return members({"error": encoded_error, "next_attempt_at": moment(at), "supersedes": b"[" + ranges + b"]"})
+
+
 def completed(outcome: Outcome, values: int, returned: str | None) -> bytes:
     shown, truncated = inline(output=outcome.output)
     rest = {"values": b"%d" % values} | ({"next": text(returned)} if returned else {})

@@ -31,7 +31,8 @@ from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, T
 class Notice(NamedTuple):
     """What one commit changed on this node. All but ``begun`` are hints: a lost one costs latency, never an event.
 
-    ``ready``: agents with queued turns and no owner. ``scheduled``: agents with turns that wait for their time.
+    ``ready``: agents with queued turns and no owner. ``scheduled``: agents with turns that wait for their time, be it
+    the first or that of another attempt.
     ``cancelling``: running turns that were asked to stop. ``ended``: turns that got their terminal event.
     """
 
@@ -83,11 +84,11 @@ class Reads(Protocol):
         ...
 
     async def ready_agents(self, limit: int, after: str = "") -> list[str]:
-        """Agents with queued turns, no owner and no pause, by name."""
+        """Agents with queued turns, no owner, no pause and no retry to wait for, by name."""
         ...
 
     async def next_due(self) -> tuple[int, list[str]] | None:
-        """When the next scheduled turn is due, and the agents that have turns due at that moment or before."""
+        """When the next scheduled turn or retry is due, and the agents that have one due at that moment or before."""
         ...
 
 

@@ -53,6 +53,7 @@ class Settings(BaseModel):
     mailbox_limit: int = Field(1000, ge=1, description="Turns that may wait in one mailbox.")
     max_body: int = Field(1024 * 1024, ge=1024, description="Bytes of the largest request body.")
     max_batch: int = Field(1000, ge=1, description="Turns that one request may submit.")
+    max_crashes: int = Field(3, ge=1, description="Ends of the process that a turn with `retry` may be running at.")
     max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")
     concurrency: int = Field(1000, ge=1, description="Turns that this process runs at once.")
     ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")

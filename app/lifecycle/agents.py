@@ -104,7 +104,7 @@ def delete(view: View, command: DeleteAgent, now: int) -> Decision:
     request = CancelRequest(command.by, "the agent was deleted")
     for turn in turns:
         draft.end(turn if turn.cancel is not None else turn._replace(cancel=request), CANCELLED)
-    draft.change(current=None, queued=0, scheduled=0, begun=head.joined, deleted_at=now)
+    draft.change(current=None, queued=0, scheduled=0, begun=head.joined, retry_at=None, deleted_at=now)
     draft.log(EventType.AGENT_DELETED, b"{}")
     cancelling = TurnRef(head.name, head.current) if head.current is not None else None
     return draft.done(AgentReply(draft.final()), cancelling=cancelling)

@@ -3,13 +3,15 @@
 from .. import payloads
 from ..commands import Append, Appended, Claim, Claimed, Finish, Finished, Recover, Release
 from ..draft import Decision, Draft
-from ..model import Head, Outcome, TurnSpec, TurnStatus
+from ..model import Head, Outcome, Turn, TurnSpec, TurnStatus
+from ..retries import retry_at
 from .mailbox import mailbox_full
 from .view import View, check_fence, known, loaded
 
 INTERRUPTED = Outcome(
     TurnStatus.ERROR,
     error=payloads.error("interrupted", "The process ended while the turn was running; it was not run again."),
+    interrupted=True,
 )
 
 
@@ -49,11 +51,16 @@ def finish(view: View, command: Finish, now: int) -> Decision:
         turn = draft.append(turn, command.values)
         if returned is not None and (refusal := _refuse_returned(head, returned, command.mailbox_limit)):
             outcome, returned = refusal, None
-    ended = draft.end(turn, outcome, returned.id if returned else None)
-    accepted = draft.accept(returned) if returned is not None else None
-    waits = accepted is not None and accepted.status is TurnStatus.QUEUED  # or it joins later, when it is due
-    following = first or (accepted if waits else None)
     draft.change(current=None)
+    again = retry_at(turn, outcome, now)
+    if again is not None:
+        ended = draft.requeue(turn, outcome, again)
+        following: Turn | None = ended
+    else:
+        ended = draft.end(turn, outcome, returned.id if returned else None)
+        accepted = draft.accept(returned) if returned is not None else None
+        waits = accepted is not None and accepted.status is TurnStatus.QUEUED  # or it joins later, when it is due
+        following = first or (accepted if waits else None)
     if not command.hold and not draft.start(following, command.starter, command.fence):
         draft.change(node=None)
     memory = command.memory if ended.status is TurnStatus.COMPLETED else None
@@ -83,9 +90,26 @@ def recover(view: View, command: Recover, now: int) -> Decision:
     if view.head is not None and view.head.deleted:  # the code that it waited for is gone with its process
         return Draft(view.head._replace(node=None), now).done(Claimed(None))
     draft = Draft(known(view.head, command.agent), now)
-    if draft.head.current is not None:
-        draft.end(loaded(view.turn), INTERRUPTED)
-    draft.change(current=None, node=None)
     first = draft.join_due(view.due, view.next)
+    current, lost = draft.head.current, view.turn
+    draft.change(current=None, node=None)
+    if current is not None:
+        first = _recover_turn(draft, loaded(lost), command.max_crashes, now) or first
     started = draft.start(first, command.starter)
     return draft.done(Claimed(draft.begun, None if started else first))
+
+
+def _recover_turn(draft: Draft, turn: Turn, max_crashes: int, now: int) -> Turn | None:
+    """What becomes of a turn whose process has ended; the turn, if it goes back to the head of the mailbox."""
+    turn = turn._replace(crashes=turn.crashes + 1)
+    poisonous = turn.crashes >= max_crashes
+    again = retry_at(turn, INTERRUPTED, now) if not poisonous else None
+    if again is not None:
+        return draft.requeue(turn, INTERRUPTED, again)
+    draft.end(turn, _poison(turn.crashes) if poisonous else INTERRUPTED)
+    return None
+
+
+def _poison(crashes: int) -> Outcome:
+    message = f"The process ended {crashes} times while this turn was running; it is not run again."
+    return Outcome(TurnStatus.ERROR, error=payloads.error("poison", message))

@@ -72,6 +72,8 @@ def cancel(view: View, command: Cancel, now: int) -> Decision:
         return draft.done(Cancelled(asked, asked=True), cancelling=TurnRef(command.agent, turn.id))
     waiting = "queued" if turn.status is TurnStatus.QUEUED else "scheduled"
     draft.change(**{waiting: getattr(head, waiting) - 1})
+    if turn.retry_at is not None:  # it was at the head, and all others waited behind it
+        draft.change(retry_at=None)
     return draft.done(Cancelled(draft.end(asked, Outcome(TurnStatus.CANCELLED)), asked=False))
 
 
@@ -79,6 +81,8 @@ def promote(view: View, command: Promote, now: int) -> Decision:
     head = known(view.head, command.agent)
     draft = Draft(head, now)
     first = draft.join_due(view.due, view.next)
+    if head.retry_at is not None and head.retry_at <= now:
+        draft.change(retry_at=None)
     if head.idle:
         draft.start(first, command.starter)
     return draft.done(Claimed(draft.begun))

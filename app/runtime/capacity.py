@@ -53,5 +53,8 @@ class Capacity:
         return None if self.draining or self.crowded else self._starter
 
     def holding(self, tool: str) -> Starter | None:
-        """For a turn whose tool's lock is held; None during the drain, which begins nothing."""
-        return None if self.draining else self._starter._replace(tools=frozenset({tool}))
+        """For a turn whose tool's lock is held; None during the drain, which begins nothing.
+
+        A suspect waits for its lock only once it may begin.
+        """
+        return None if self.draining else self._starter._replace(tools=frozenset({tool}), suspects=True)

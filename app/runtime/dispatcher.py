@@ -22,6 +22,7 @@ from .capacity import Capacity
 from .catalogue import Catalogue
 from .executor import Assignment, Executor, StopOrder
 from .outcomes import Stop
+from .quarantine import Quarantine
 from .runner import Runner
 
 log = logging.getLogger("pygents.dispatcher")
@@ -36,10 +37,18 @@ class Dispatcher:
     """Lives on the loop that awaits ``start``; the store may call its listener from any thread."""
 
     def __init__(
-        self, *, store: Store, catalogue: Catalogue, capacity: Capacity, executor: Executor, clock: Clock
+        self,
+        *,
+        store: Store,
+        catalogue: Catalogue,
+        capacity: Capacity,
+        executor: Executor,
+        clock: Clock,
+        max_crashes: int,
     ) -> None:
         self._store, self._catalogue, self._clock = store, catalogue, clock
-        self._capacity, self._executor = capacity, executor
+        self._capacity, self._executor, self._max_crashes = capacity, executor, max_crashes
+        self._quarantine = Quarantine(free=lambda agent: self._add_ready((agent,)))
         self._ready: dict[str, None] = {}
         self._claims: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -68,7 +77,7 @@ class Dispatcher:
         self._executor.start(self._runner_ended)
         for name in await self._store.owned_agents():
             with self._capacity.starting() as starter:
-                await self._store.execute(Recover(name, starter))
+                await self._store.execute(Recover(name, starter, self._max_crashes))
         self._watch = self._loop.create_task(self._keep_watch(), name="dispatcher")
 
     async def drain(self, seconds: float, grace: float) -> None:
@@ -80,6 +89,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         self._capacity.draining = True
+        self._quarantine.close()
         left = {*self._claims, *([self._watch] if self._watch is not None else [])}
         for task in left:
             task.cancel()
@@ -118,6 +128,8 @@ class Dispatcher:
 
         Not at once, if the store refused: the next scan finds it.
         """
+        if self._quarantine.inside == runner.agent:
+            self._on_loop(partial(self._quarantine.leave, runner.agent))
         names = () if runner.has_begun or runner.was_refused else (runner.agent,)
         if names or self._ready:
             self._on_loop(partial(self._add_ready, names))
@@ -151,6 +163,9 @@ class Dispatcher:
                 return
             try:
                 claimed = await self._store.execute(Claim(name, starter))
+                if claimed.next is not None and claimed.next.crashes:
+                    await self._claim_suspect(name, starter)
+                    return
             except AgentNotFound:  # deleted in the meantime
                 return
             except ServiceError as error:
@@ -158,14 +173,24 @@ class Dispatcher:
                 return
         self._wait_for_lock(claimed, starter)
 
-    def _wait_for_lock(self, claimed: Claimed, starter: Starter) -> None:
+    async def _claim_suspect(self, name: str, starter: Starter) -> None:
+        """Its next turn was running when a process ended. A lock is waited for within the quarantine."""
+        if not self._quarantine.admit(name):
+            return
+        claimed = await self._store.execute(Claim(name, starter._replace(suspects=True)))
+        if claimed.begun is None and not self._wait_for_lock(claimed, starter):
+            self._quarantine.leave(name)
+
+    def _wait_for_lock(self, claimed: Claimed, starter: Starter) -> bool:
         """A turn that could not begin waits for its tool's lock; one whose tool or agent is not here waits on."""
         turn, definition = claimed.next, claimed.definition
         if turn is None or definition is None or is_gone(definition, starter.code_agents):
-            return
+            return False
         tool = self._catalogue.tool(turn.spec.tool)
-        if tool is not None and tool.lock is not None:
-            self._executor.assign(Assignment(turn, definition, None))
+        if tool is None or tool.lock is None:
+            return False
+        self._executor.assign(Assignment(turn, definition, None))
+        return True
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -197,6 +222,6 @@ class Dispatcher:
             if wait > 0:
                 return wait
             for name in agents:
-                with self._capacity.starting() as starter:
+                with self._capacity.starting() as starter, suppress(AgentNotFound):
                     await self._store.execute(Promote(name, starter))
         return SCAN_SECONDS

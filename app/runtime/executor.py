@@ -91,8 +91,12 @@ class Executor:
         self._plan_sweep()
 
     def _start(self, turn: Turn, definition: Definition, begun: Begun | None) -> None:
-        """A turn that waited for its lock is begun by its own runner; hearing of that again starts nothing."""
-        if turn.id in self._runners:
+        """A turn that waited for its lock is begun by its own runner; hearing of that again starts nothing.
+
+        Another attempt may come before the runner of the last one has heard that its end is stored.
+        """
+        known, attempt = self._runners.get(turn.id), turn.attempt if begun is not None else turn.attempt + 1
+        if known is not None and not (known.has_begun and attempt > known.turn.attempt):
             return
         if begun is None:
             self._waiting.add(turn.id)
@@ -106,7 +110,8 @@ class Executor:
 
     def _ended(self, runner: Runner) -> None:
         self._waits_no_more(runner)
-        del self._runners[runner.turn.id]
+        if self._runners.get(runner.turn.id) is runner:
+            del self._runners[runner.turn.id]
         self._on_ended(runner)
 
     def _waits_no_more(self, runner: Runner) -> None:

@@ -32,6 +32,10 @@ LIBRARY_ERRORS: Mapping[type[errors.ServiceError], type[Exception]] = {
 }
 
 
+Due = tuple[float | None, datetime | None]
+"""``delay`` in seconds, or ``not_before``."""
+
+
 class Sender:
     """The running turn as a sender. It counts equal messages, so that each has a name that a re-run gives it again."""
 
@@ -45,8 +49,10 @@ class Sender:
     def lineage(self, *, hop: bool) -> Lineage:
         return Lineage(self.ref, self._root, self._hops + hop)
 
-    def occurrence(self, agent: str, request: TurnRequest) -> str:
-        content = hashlib.sha256(repr((agent, request)).encode(errors="backslashreplace")).hexdigest()
+    def occurrence(self, agent: str, request: TurnRequest, due: Due) -> str:
+        """``due`` as the tool said it: the moment that a delay leads to is another one in each attempt."""
+        said = repr((agent, request._replace(not_before=None), due))
+        content = hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()
         self._occurrences[content] += 1
         return f"{agent}:{content}:{self._occurrences[content]}"
 
@@ -65,16 +71,17 @@ class DurableMailbox:
         self, turn: CoreTurn[Any], *, delay: float | None = None, not_before: datetime | None = None
     ) -> None:  # fmt: skip
         """Own mailbox: the hop count stays, because no other agent is involved."""
-        await self._deliver(self._name, request_of(turn, due_time(self._clock, delay, not_before)), hop=False)
+        await self._deliver(self._name, turn, (delay, not_before), hop=False)
 
     async def send(
         self, agent_name: str, turn: CoreTurn[Any], *, delay: float | None = None, not_before: datetime | None = None
     ) -> None:
         """Raises UnregisteredAgentError, ValueError (not accepted), ArgumentsError, MailboxFullError, HopLimitError."""
-        await self._deliver(agent_name, request_of(turn, due_time(self._clock, delay, not_before)), hop=True)
+        await self._deliver(agent_name, turn, (delay, not_before), hop=True)
 
-    async def _deliver(self, agent: str, request: TurnRequest, *, hop: bool) -> None:
+    async def _deliver(self, agent: str, turn: CoreTurn[Any], due: Due, *, hop: bool) -> None:
         sender = running_sender.get()
+        request = request_of(turn, due_time(self._clock, *due))
         try:
             if sender is None:
                 await self._submission.submit(agent, [request], guarded=not hop)
@@ -84,7 +91,7 @@ class DurableMailbox:
                 request,
                 lineage=sender.lineage(hop=hop),
                 origin=sender.origin,
-                occurrence=sender.occurrence(agent, request),
+                occurrence=sender.occurrence(agent, request, due),
                 guarded=not hop,
             )
         except errors.ServiceError as error:

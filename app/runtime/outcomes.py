@@ -40,6 +40,8 @@ TIMED_OUT = Outcome(TurnStatus.TIMEOUT)
 DRAINED = Outcome(
     TurnStatus.ERROR,
     error=payloads.error("interrupted", "The service shut down while the turn was running; it was not run again."),
+    interrupted=True,
+    spares_attempt=True,
 )
 
 

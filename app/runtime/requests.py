@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pygents_core.tool import Retry
+
 from ..model import TurnRef
 
 MAX_TIMEOUT = 86_400.0
@@ -14,7 +16,10 @@ MAX_DELAY = 366 * 86_400.0
 
 
 class TurnRequest(NamedTuple):
-    """A turn as asked for. ``timeout`` in seconds; ``not_before`` in microseconds since the epoch."""
+    """A turn as asked for. ``timeout`` in seconds; ``not_before`` in microseconds since the epoch.
+
+    Without a ``retry`` of its own it has its tool's.
+    """
 
     tool: str
     args: list[Any]
@@ -22,6 +27,8 @@ class TurnRequest(NamedTuple):
     timeout: float = 60.0
     metadata: Mapping[str, Any] = {}
     not_before: int | None = None
+    retry: Retry | None = None
+    retry_of: str | None = None
 
 
 class Lineage(NamedTuple):

@@ -167,6 +167,8 @@ class Submission:
             parent=lineage.parent if lineage else None,
             root=lineage.root if lineage else turn_id,
             hops=lineage.hops if lineage else 0,
+            retry=request.retry or tool.retry,
+            retry_of=request.retry_of,
         )
 
     async def _unknown_tool(self, agent: str, tool: str) -> errors.ServiceError:

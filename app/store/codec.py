@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from .. import retries
 from ..model import (
     CancelRequest,
     Definition,
@@ -48,7 +49,7 @@ def counters(head: Head) -> Row:
     """What of a head changes with its turns."""
     return (
         head.paused, head.node, head.epoch, head.current, head.queued, head.scheduled, head.joined, head.begun,
-        head.earliest, head.latest, head.last_error, head.deleted_at,
+        head.earliest, head.latest, head.retry_at, head.last_error, head.deleted_at,
     )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def head_of(row: Row) -> Head:
 
 
 def listed_agent(row: Row) -> ListedAgent:
-    return ListedAgent(head_of(row[:15]), row[15])
+    return ListedAgent(head_of(row[:16]), row[16])
 
 
 def turn_row(turn: Turn, agent: int) -> Row:
@@ -72,8 +73,9 @@ def turn_row(turn: Turn, agent: int) -> Row:
     by, reason = turn.cancel or (None, None)
     return (
         spec.id, agent, spec.tool, spec.args, spec.kwargs, spec.metadata, spec.timeout, spec.not_before, parent_agent,
-        parent_id, spec.root, spec.hops, turn.status.value, turn.created_at, turn.first_seq, turn.last_seq,
-        turn.position, turn.attempt, turn.start_time, turn.end_time, turn.values, turn.output, turn.error, by, reason,
+        parent_id, spec.root, spec.hops, retries.encoded(spec.retry), spec.retry_of, turn.status.value, turn.created_at,
+        turn.first_seq, turn.last_seq, turn.position, turn.attempt, turn.start_time, turn.end_time, turn.values,
+        turn.output, turn.error, by, reason, turn.started_seq, turn.retry_at, turn.spared, turn.crashes,
     )  # fmt: skip
 
 
@@ -82,28 +84,23 @@ def changed_turn_row(turn: Turn) -> Row:
     by, reason = turn.cancel or (None, None)
     return (
         turn.status.value, turn.last_seq, turn.attempt, turn.start_time, turn.end_time, turn.values, turn.output,
-        turn.error, by, reason, turn.spec.id,
+        turn.error, by, reason, turn.started_seq, turn.retry_at, turn.spared, turn.crashes, turn.spec.id,
     )  # fmt: skip
 
 
 def turn_of(row: Row) -> Turn:
     parent = TurnRef(row[8], row[9]) if row[8] is not None else None
-    cancel = CancelRequest(row[23], row[24]) if row[23] is not None else None
+    cancel = CancelRequest(row[25], row[26]) if row[25] is not None else None
     id_, agent, tool, args, kwargs, metadata, timeout, not_before = row[:8]
-    spec = TurnSpec(id_, agent, tool, args, kwargs, metadata, timeout, not_before, parent, row[10], row[11])
-    return _turn(spec, _STATUSES[row[12]], row[13:23], cancel)
-
-
-def _turn(spec: TurnSpec, status: TurnStatus, columns: Row, cancel: CancelRequest | None) -> Turn:
-    created_at, first_seq, last_seq, position, attempt, start_time, end_time, values, output, error = columns
-    return Turn(
-        spec, status, created_at, first_seq, last_seq, position, attempt, start_time, end_time, values, output, error,
-        cancel,
+    retry = retries.decoded(row[12]) if row[12] is not None else None
+    spec = TurnSpec(
+        id_, agent, tool, args, kwargs, metadata, timeout, not_before, parent, row[10], row[11], retry, row[13],
     )  # fmt: skip
+    return Turn._make((spec, _STATUSES[row[14]], *row[15:25], cancel, *row[27:31]))
 
 
 def placed_turn(row: Row) -> PlacedTurn:
-    return PlacedTurn(turn_of(row), row[25])
+    return PlacedTurn(turn_of(row), row[31])
 
 
 def event_row(event: Event, agent: int) -> Row:

@@ -227,7 +227,7 @@ class MemorySnapshot:
 
     def ready_agents(self, limit: int, after: str = "") -> list[str]:
         heads = (self._tables.agents[name].head for name in self._tables.names if name > after)
-        return [head.name for head in heads if head.queued and head.idle and not head.paused][:limit]
+        return [head.name for head in heads if head.ready][:limit]
 
     def next_due(self) -> tuple[int, list[str]] | None:
         due = [
@@ -235,6 +235,8 @@ class MemorySnapshot:
             for name, agent in self._tables.agents.items()
             for turn_id in agent.scheduled
         ]
+        heads = (agent.head for agent in self._tables.agents.values())
+        due += [(head.retry_at, head.name) for head in heads if head.retry_at is not None]
         if not due:
             return None
         first = min(moment for moment, _ in due)

@@ -19,6 +19,8 @@ def notice_of(decisions: Iterable[Decision]) -> Notice | None:
         if decision.head is None:
             continue
         heads[decision.head.name] = decision.head
+        if decision.head.retry_at is not None:
+            scheduled[decision.head.name] = None
         events += decision.events
         if decision.begun is not None:
             begun.append(decision.begun)
@@ -29,5 +31,5 @@ def notice_of(decisions: Iterable[Decision]) -> Notice | None:
                 ended.append(turn)
             elif turn.status is TurnStatus.SCHEDULED:  # a turn is written in this status only when it is accepted
                 scheduled[turn.spec.agent] = None
-    ready = [name for name, head in heads.items() if head.queued and head.idle and not head.paused]
+    ready = [name for name, head in heads.items() if head.ready]
     return Notice(events, begun, ready, list(scheduled), cancelling, ended) if heads else None

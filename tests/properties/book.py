@@ -164,7 +164,7 @@ class Book:
         assert head.scheduled == len(self.of(agent, TurnStatus.SCHEDULED))
         started = [event.turn_id for event in log if event.type is EventType.TURN_STARTED]
         positions = [self.turns[one].position or 0 for one in started if one is not None]
-        assert positions == sorted(set(positions)), "turns began in another order than that of the mailbox"
+        assert positions == sorted(positions), "turns began in another order than that of the mailbox"
         self._check_order([turn for turn in self.turns.values() if turn.spec.agent == agent])
         for turn in self.turns.values():
             if turn.spec.agent == agent:
@@ -198,7 +198,13 @@ def _check_turn(turn: Turn, log: list[Event]) -> None:
     ends = [event.type.value for event in log if event.type in TERMINAL]
     assert ends == ([f"turn.{turn.status.value}"] if turn.ended else [])
     assert (log[-1].type in TERMINAL) == turn.ended
-    assert turn.values == sum(event.type is EventType.TURN_VALUE for event in log)
+    retried = sum(event.type is EventType.TURN_RETRYING for event in log)
+    stands = turn.attempt - retried  # attempts that were not given up: the last one, or none
+    assert stands in (0, 1)
+    assert stands or turn.status in (TurnStatus.SCHEDULED, TurnStatus.QUEUED, TurnStatus.CANCELLED)
+    values = sum(event.type is EventType.TURN_VALUE and event.attempt == turn.attempt for event in log)
+    assert turn.values == values * stands
+    assert (turn.retry_at is not None) == (retried > 0 and not stands)
     assert turn.attempt == sum(event.type is EventType.TURN_STARTED for event in log)
     assert (turn.end_time is not None) == turn.ended
 

@@ -25,17 +25,20 @@ from pygents_app.commands import (
     Starter,
 )
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnRef, TurnSpec, TurnStatus
+from pygents_core.tool import Retry
 from tests.properties.book import Book
 
 AGENTS = ("a", "b")
 TOOLS = ("greet", "locked")
 GREETER = Starter("node-1", frozenset({"greet"}))
-STARTERS = (None, GREETER, Starter("node-2", frozenset(TOOLS)))
+STARTERS = (None, GREETER, Starter("node-2", frozenset(TOOLS)), Starter("node-2", frozenset(TOOLS), suspects=True))
+RETRIES = (None, None, Retry(3, delay=0), Retry(2, delay=4e-6, max_delay=8e-6))
 OUTCOMES = (
     Outcome(TurnStatus.COMPLETED, output=b"1"),
     Outcome(TurnStatus.ERROR, error=b'{"type":"X","message":"x"}'),
     Outcome(TurnStatus.TIMEOUT),
     Outcome(TurnStatus.CANCELLED),
+    Outcome(TurnStatus.ERROR, error=b'{"type":"interrupted","message":"x"}', interrupted=True, spares_attempt=True),
 )
 CHANGES: tuple[dict[str, Any], ...] = (
     {"description": "new"},
@@ -74,7 +77,7 @@ operations = st.builds(
     Operation,
     kind=st.sampled_from(KINDS),
     agent=st.sampled_from(AGENTS),
-    pick=st.integers(0, 5),
+    pick=st.integers(0, 7),
     count=st.integers(0, 3),
     starter=st.sampled_from(STARTERS),
     tool=st.sampled_from(("greet",) * 6 + ("locked", "unknown")),
@@ -125,9 +128,11 @@ class Translator:
     def _starting(self, op: Operation) -> Command | None:
         if op.kind is Claim:
             return Claim(op.agent, op.starter or GREETER)
-        for kind in (Resume, Promote, Recover):
+        for kind in (Resume, Promote):
             if op.kind is kind:
                 return kind(op.agent, op.starter)
+        if op.kind is Recover:
+            return Recover(op.agent, op.starter, max_crashes=2)
         return None
 
     def _owned(self, op: Operation) -> Command | None:
@@ -156,7 +161,7 @@ class Translator:
     def _spec(self, op: Operation) -> TurnSpec:
         self.ids += 1
         not_before = self.book.now + op.delay if op.delay else None
-        return TurnSpec(f"turn-{self.ids}", op.agent, op.tool, not_before=not_before)
+        return TurnSpec(f"turn-{self.ids}", op.agent, op.tool, not_before=not_before, retry=RETRIES[op.pick % 4])
 
     def _definition(self, op: Operation) -> Definition:
         return Definition(op.agent, tools=TOOLS, source="code" if op.flag else "api")

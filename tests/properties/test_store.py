@@ -125,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def work_is_the_same(self) -> None:
         heads = self.book.heads.values()
-        ready = [head.name for head in heads if head.queued and head.idle and not head.paused]
+        ready = [head.name for head in heads if head.queued and head.idle and not head.paused and not head.retry_at]
         assert self.wait(self.store.ready_agents(10)) == ready
         assert self.wait(self.store.owned_agents()) == [head.name for head in heads if not head.idle]
         due = [
@@ -133,6 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
             for name in AGENTS
             for turn in self.book.of(name, TurnStatus.SCHEDULED)
         ]  # fmt: skip
+        due += [(head.retry_at, head.name) for head in heads if head.retry_at is not None]
         first = min((moment for moment, _ in due if moment is not None), default=None)
         expected = (first, sorted({name for moment, name in due if moment == first})) if first is not None else None
         assert self.wait(self.store.next_due()) == expected

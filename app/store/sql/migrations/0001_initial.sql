@@ -18,12 +18,15 @@ CREATE TABLE agents (
     begun INTEGER NOT NULL,
     earliest INTEGER NOT NULL,
     latest INTEGER NOT NULL,
+    retry_at INTEGER,
     last_error BLOB,
     deleted_at INTEGER
 );
 
--- Small, and rarely touched: an agent that is busy, or idle with an empty mailbox, is not in it.
-CREATE INDEX agents_ready ON agents (name) WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0;
+-- Small, and rarely touched: an agent that is busy, idle with an empty mailbox, or between two attempts is not in it.
+CREATE INDEX agents_ready ON agents (name)
+    WHERE queued > 0 AND node IS NULL AND current IS NULL AND paused = 0 AND retry_at IS NULL;
+CREATE INDEX agents_retrying ON agents (retry_at) WHERE retry_at IS NOT NULL;
 
 CREATE TABLE turns (
     nr INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,6 +42,8 @@ CREATE TABLE turns (
     parent_id TEXT,
     root TEXT,
     hops INTEGER NOT NULL,
+    retry TEXT,
+    retry_of TEXT,
     status TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     first_seq INTEGER NOT NULL,
@@ -51,7 +56,11 @@ CREATE TABLE turns (
     output BLOB,
     error BLOB,
     cancel_by TEXT,
-    cancel_reason TEXT
+    cancel_reason TEXT,
+    started_seq INTEGER NOT NULL,
+    retry_at INTEGER,
+    spared INTEGER NOT NULL,
+    crashes INTEGER NOT NULL
 );
 
 -- With the rowid that ends every index entry: the order of acceptance.
@@ -110,8 +119,8 @@ INSERT INTO checks (id, checked_at) VALUES (1, 0);
 CREATE VIEW turn_rows AS
 SELECT
     t.id, a.name AS agent, t.tool, t.args, t.kwargs, t.metadata, t.timeout, t.not_before, t.parent_agent, t.parent_id,
-    t.root, t.hops, t.status, t.created_at, t.first_seq, t.last_seq, t.position, t.attempt, t.start_time, t.end_time,
-    t.value_count, t.output, t.error, t.cancel_by, t.cancel_reason,
+    t.root, t.hops, t.retry, t.retry_of, t.status, t.created_at, t.first_seq, t.last_seq, t.position, t.attempt, t.start_time, t.end_time,
+    t.value_count, t.output, t.error, t.cancel_by, t.cancel_reason, t.started_seq, t.retry_at, t.spared, t.crashes,
     CASE
         WHEN t.status <> 'queued' THEN NULL
         WHEN a.joined - a.begun = a.queued THEN t.position - a.begun
@@ -127,7 +136,7 @@ WHERE a.deleted_at IS NULL;
 CREATE VIEW agent_rows AS
 SELECT
     a.definition, a.created_at, a.updated_at, a.paused, a.node, a.epoch, a.current, a.queued, a.scheduled, a.joined,
-    a.begun, a.earliest, a.latest, a.last_error, a.deleted_at,
+    a.begun, a.earliest, a.latest, a.retry_at, a.last_error, a.deleted_at,
     CASE WHEN a.queued > 0 THEN (
         SELECT min(q.created_at) FROM turns AS q
         WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'

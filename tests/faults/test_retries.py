@@ -1,0 +1,180 @@
+"""Attempts on a real server: tried again after errors, limits and the ends of processes, and given up in the end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.caller import ENDED, Caller, Json, calling
+from tests.follower import following
+from tests.helpers import eventually
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.anyio
+
+FLAKY = Path(__file__).with_name("flaky.py")
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(serving(tmp_path, FLAKY, settings=settings))
+
+
+def attempts(path: Path) -> list[int]:
+    return [int(line.split()[2]) for line in path.read_text().splitlines()]
+
+
+async def types(caller: Caller, turn: Json) -> list[str]:
+    return [event["type"].removeprefix("turn.") for event in await caller.of_turn(turn)]
+
+
+class TestFailures:
+    async def test_until_it_is_through(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            agent = await caller.make_agent("flaky", "echo")
+            turn = await caller.submit(agent, "flaky", args=[str(path), 2])
+            after = await caller.submit(agent, "echo", args=["next"])
+            async with following(f"{service.url}/agents/{agent}/turns/{turn['id']}/stream") as follower:
+                events = await follower.to_end()
+            ended = await caller.ended(turn)
+            assert (ended["status"], ended["attempt"], ended["output"], ended["values"]) == ("completed", 3, [3, 3], 2)
+            assert attempts(path) == [1, 2, 3]
+            assert (await caller.ended(after))["start_time"] >= ended["end_time"]
+            retried = [event for event in events if event["type"] == "turn.retrying"]
+            assert [event["attempt"] for event in retried] == [1, 2]
+            assert retried[0]["data"]["error"] == {"type": "ConnectionError", "message": "not yet"}
+            superseded = {
+                seq
+                for event in retried
+                for first, last in event["data"]["supersedes"]
+                for seq in range(first, last + 1)
+            }
+            values = [event for event in events if event["type"] == "turn.value"]
+            assert [event["data"]["value"] for event in values if event["seq"] not in superseded] == ended["output"]
+
+    async def test_until_it_is_given_up(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            ended = await caller.do("one", "flaky", args=[str(path), 100])
+            assert (ended["status"], ended["attempt"], ended["error"]["type"]) == ("error", 4, "ConnectionError")
+            assert attempts(path) == [1, 2, 3, 4]
+            dead = (await caller.http.get("/turns", params={"status": "error"})).json()["items"]
+            assert [turn["id"] for turn in dead] == [ended["id"]]
+
+    async def test_a_limit_that_was_exceeded(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            ended = await caller.do("one", "slow", args=[str(path), 1], timeout=0.2)
+            assert (ended["status"], ended["output"]) == ("completed", 2)
+            assert (await types(caller, ended))[1:4] == ["started", "retrying", "started"]
+
+    async def test_with_a_lock(self, start: Start, tmp_path: Path) -> None:
+        service = start()
+        async with calling(service.url) as caller:
+            other = await caller.make_agent("locked")
+            turns = [
+                await caller.submit(agent, "locked", args=[str(tmp_path / f"{agent}-{number}"), 2])
+                for agent in ("one", other)
+                for number in range(2)
+            ]
+            ends = [await caller.ended(turn) for turn in turns]
+            assert [(end["status"], end["output"], end["attempt"]) for end in ends] == [("completed", 3, 3)] * 4
+
+    async def test_what_it_sent_is_sent_once(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            target = await caller.make_agent("echo")
+            ended = await caller.do("one", "sends_and_fails", args=[str(path), target, 2])
+            assert (ended["status"], attempts(path)) == ("completed", [1, 2, 3])
+            assert [turn["kwargs"]["value"] for turn in await caller.turns(target)] == ["once", "later"]
+
+    async def test_cancelled_between_two_attempts(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            turn = await caller.submit("one", "patient", args=[str(path), str(tmp_path / "never")], timeout=0.2)
+            await eventually(lambda: _has(caller, turn, "turn.retrying"))
+            assert (await caller.cancel(turn)).status_code in (200, 202)
+            assert (await caller.ended(turn))["status"] == "cancelled"
+            assert (await caller.do("one", "echo", args=[1]))["output"] == 1
+
+
+class TestCrashes:
+    async def test_a_killed_attempt_is_tried_again(self, start: Start, tmp_path: Path) -> None:
+        service, path, gate = start(), tmp_path / "attempts", tmp_path / "gate"
+        async with calling(service.url) as caller:
+            turn = await caller.submit("one", "patient", args=[str(path), str(gate)])
+            after = await caller.submit("one", "echo", args=["next"])
+            await eventually(path.exists)
+            service.restart()
+            await eventually(lambda: len(attempts(path)) == 2)
+            gate.touch()
+            assert (await caller.ended(turn))["output"] == 2
+            assert (await caller.ended(after))["output"] == "next"
+            assert await types(caller, turn) == ["queued", "started", "retrying", "started", "value", "completed"]
+
+    @pytest.mark.parametrize("how", ["exit", "segfault"])
+    async def test_poison(self, start: Start, tmp_path: Path, how: str) -> None:
+        """A turn that takes the process along again and again is stopped; the mailbox goes on."""
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            assert (await caller.post("one", "deadly", args=[str(path), 100, how])).status_code == 202
+
+            async def ended() -> list[Json]:
+                """Under a supervisor that starts it again whenever it is gone."""
+                if not service.running:
+                    service.launch()
+                try:
+                    return [turn for turn in await caller.turns("one") if turn["status"] in ENDED]
+                except httpx.TransportError:
+                    return []
+
+            (turn,) = await eventually(ended, timeout=30)
+            assert (turn["status"], turn["error"]["type"], turn["attempt"]) == ("error", "poison", 3)
+            assert attempts(path) == [1, 2, 3]
+            assert (await caller.do("one", "echo", args=["on"]))["output"] == "on"
+            assert service.running
+
+    async def test_suspects_come_one_at_a_time(self, start: Start, tmp_path: Path) -> None:
+        service, gates = start(), [tmp_path / f"gate-{number}" for number in range(3)]
+        paths = [tmp_path / f"attempts-{number}" for number in range(3)]
+        async with calling(service.url) as caller:
+            turns = []
+            for path, gate in zip(paths, gates, strict=True):
+                agent = await caller.make_agent("patient", "echo")
+                turns.append(await caller.submit(agent, "patient", args=[str(path), str(gate)]))
+            await eventually(lambda: all(path.exists() for path in paths))
+            service.restart()
+            bystander = await caller.make_agent("echo")
+            for done in range(3):
+                again = await eventually(lambda: [path for path in paths if len(attempts(path)) == 2])
+                assert (await caller.do(bystander, "echo", args=[done]))["output"] == done
+                running = [turn for turn in [await caller.turn(turn) for turn in turns] if turn["status"] == "running"]
+                assert len(running) == 1
+                number = turns.index(next(turn for turn in turns if turn["id"] == running[0]["id"]))
+                assert paths[number] in again
+                gates[number].touch()
+                assert (await caller.ended(turns[number]))["output"] == 2
+                paths[number].write_text("")
+
+
+class TestDrain:
+    async def test_a_turn_that_may_be_tried_again_is_put_back(self, start: Start, tmp_path: Path) -> None:
+        service, path, gate = start(drain=0.2), tmp_path / "attempts", tmp_path / "gate"
+        async with calling(service.url) as caller:
+            turn = await caller.submit("one", "patient", args=[str(path), str(gate)])
+            for number in range(1, 5):  # more often than it may fail
+                await eventually(lambda number=number: path.exists() and len(attempts(path)) == number)
+                service.stop()
+                service.start()
+            gate.touch()
+            ended = await caller.ended(turn)
+            assert (ended["status"], ended["output"], ended["attempt"]) == ("completed", 5, 5)
+
+
+async def _has(caller: Caller, turn: Json, type_: str) -> bool:
+    return any(event["type"] == type_ for event in await caller.of_turn(turn))
