@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pygents_app.commands import CreateAgent, DeleteAgent, Enqueue, PatchAgent
+from pygents_app.commands import Command, CreateAgent, DeleteAgent, Enqueue, PatchAgent
 from pygents_app.errors import AgentBusy, AgentNotFound, CodeAgent, Fenced, InvalidRequest
 from pygents_app.model import CancelRequest, Definition, EventType, TurnRef, TurnStatus
 from tests.contracts.driver import SECOND, START, STARTER, TOOLS, Driver, record_of, spec
@@ -227,7 +227,7 @@ class TestMadeAgain:
         """What of the old one is still to be written must not become the new one's."""
         await driver.create()
         turn = spec()
-        commands = [
+        commands: list[Command] = [
             Enqueue("a", (turn,), 10),
             DeleteAgent("a", "tester", force=True),
             CreateAgent(Definition("a", tools=TOOLS)),
