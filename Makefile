@@ -8,6 +8,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+GENERATOR := .cache/generator
 STRAY := .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist pygents.egg-info
 
 .DEFAULT_GOAL := help
@@ -20,12 +21,14 @@ help: ## list the targets
 run: $(VENV)/.installed ## install, then serve demo agents on http://127.0.0.1:8000 (HOST=, PORT=)
 	@exec $(BIN)/pygents serve --demo --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.installed-dev ## install, then run the whole test suite (ARGS= for pytest)
+test: $(VENV)/.installed-dev $(GENERATOR)/.installed ## install, then run the whole test suite (ARGS= for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/.installed-dev ## check style and formatting
+lint: $(VENV)/.installed-dev ## check style and formatting, and the files for containers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 format: $(VENV)/.installed-dev ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -49,6 +52,8 @@ lock: $(VENV)/bin/python ## resolve the dependencies anew into the lock files (U
 		$(if $(UPGRADE),--upgrade) --group build -o requirements.lock
 	.cache/uv/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group build --group dev -c requirements.lock -o tests/requirements.lock
+	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
+		$(if $(UPGRADE),--upgrade) --group pyproject.toml:generator -o tests/conformance/generator.lock
 
 wheel: $(VENV)/.installed-dev ## build dist/*.whl, by way of the source distribution
 	$(BIN)/python -m build --no-isolation --outdir dist .
@@ -84,6 +89,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: tests/requirements.lock $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
 	@$(PIP) install --require-hashes -r tests/requirements.lock
+	@touch $@
+
+$(GENERATOR)/.installed: tests/conformance/generator.lock | $(VENV)/bin/python
+	@echo "Installing the generator of clients into $(GENERATOR)"
+	@$(BIN)/python -m venv --clear $(GENERATOR)
+	@$(GENERATOR)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@
 
 .cache/typing/pygents_app:

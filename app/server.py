@@ -54,6 +54,9 @@ def _log_to_stderr(level: str) -> None:
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     handler.addFilter(_plain_name)
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    httpx = logging.getLogger("httpx")
+    if httpx.level == logging.NOTSET:  # it would log the address of every request of a tool, whatever is in it
+        httpx.setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _plain_name(record: logging.LogRecord) -> bool:

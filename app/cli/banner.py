@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pygents_core.agent import Agent
+from pygents_core.errors import ArgumentsError
 from pygents_core.tool import Tool
 
 from ..settings import Settings
+from .addresses import local_url
 
-MOST_AGENTS = 10
+MOST_AGENTS, MOST_TOOLS = 10, 6
 EXAMPLES: Mapping[str, object] = {
     "string": "World", "integer": 3, "number": 1.5, "boolean": True, "array": [], "object": {},
 }  # fmt: skip
@@ -18,12 +20,13 @@ EXAMPLES: Mapping[str, object] = {
 def banner(
     settings: Settings, *, version: str, title: str, port: int, agents: Iterable[Agent], tools: Iterable[Tool]
 ) -> str:
-    url = f"http://{_reachable(settings.host)}:{port}"
+    url = local_url(settings.host, port)
     known = sorted(agents, key=lambda agent: agent.name)
     lines = [
         f"pygents {version} serves {title}",
         "",
         f"  API       {url}",
+        f"  Guide     {url}/guide/",
         f"  Docs      {url}/docs",
         f"  Database  {_database(settings.store)}",
         *_listed("Agents", [f"{agent.name} ({', '.join(_tools(agent))})" for agent in known]),
@@ -40,19 +43,30 @@ def banner(
 def _example(settings: Settings, url: str, agents: list[Agent], tools: list[str]) -> list[str]:
     key = ' -H "Authorization: Bearer $PYGENTS_ADMIN_KEY"' if settings.admin_key is not None else ""
     post = f"curl -s{key} -H 'Content-Type: application/json'"
-    agent = next((agent for agent in agents if agent.tools), None)
-    if agent is None:
+    if not any(agent.tools for agent in agents):
         body = json.dumps({"name": "first", "tools": tools})
         return [f"  {post} {url}/agents -d {_shell(body)}"]
-    tool = agent.tools[0]
-    body = json.dumps({"tool": tool.metadata.name, "kwargs": _arguments(tool.schema.json_schema)})
+    found = ((agent, _turn(tool)) for agent in agents for tool in agent.tools)
+    agent, turn = next(((agent, turn) for agent, turn in found if turn is not None), (None, None))
+    if agent is None:
+        return [f"  curl -s{key} {url}/tools"]
     return [
-        f"  {post} {url}/agents/{agent.name}/turns -d {_shell(body)}",
+        f"  {post} {url}/agents/{agent.name}/turns -d {_shell(json.dumps(turn))}",
         f"  curl -sN{key} {url}/agents/{agent.name}/stream",
     ]
 
 
-def _arguments(schema: Mapping[str, Any]) -> dict[str, object]:
+def _turn(tool: Tool) -> dict[str, object] | None:
+    """A turn that this tool takes; None if none can be thought up."""
+    arguments = _arguments(tool.schema.json_schema)
+    try:
+        tool.schema.validate([], arguments)
+    except ArgumentsError:
+        return None
+    return {"tool": tool.metadata.name, "kwargs": arguments}
+
+
+def _arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Something for each parameter that has no default."""
     properties = schema.get("properties", {})
     return {name: EXAMPLES.get(_type(properties.get(name)), "World") for name in schema.get("required", [])}
@@ -71,21 +85,17 @@ def _type(schema: object) -> str:
 
 
 def _listed(title: str, entries: list[str]) -> list[str]:
-    shown = entries[:MOST_AGENTS]
-    if len(entries) > len(shown):
-        shown.append(f"and {len(entries) - len(shown)} more")
-    return [f"  {title if not index else '':9} {entry}" for index, entry in enumerate(shown or ["none yet"])]
+    shown = _first(MOST_AGENTS, entries) or ["none yet"]
+    return [f"  {title if not index else '':9} {entry}" for index, entry in enumerate(shown)]
 
 
 def _tools(agent: Agent) -> list[str]:
-    return [tool.metadata.name for tool in agent.tools]
+    return _first(MOST_TOOLS, [tool.metadata.name for tool in agent.tools])
 
 
-def _reachable(host: str) -> str:
-    """An address that a client on this machine can use."""
-    plain = host.strip("[]")
-    plain = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plain, plain)  # noqa: S104
-    return f"[{plain}]" if ":" in plain else plain
+def _first(most: int, entries: list[str]) -> list[str]:
+    """The first ``most`` entries, and how many others there are; one more is shown rather than counted."""
+    return entries if len(entries) <= most + 1 else [*entries[:most], f"and {len(entries) - most} more"]
 
 
 def _database(store: str) -> str:

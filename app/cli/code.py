@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -28,13 +29,17 @@ def load_code(given: str) -> None:
 
 
 def load_demo() -> None:
-    """Import the agents that come with the service."""
+    """Import the agents that come with the service; the one that chats only if there is somebody to chat with."""
     importlib.import_module("..demo", __package__)
+    if os.environ.get("OPENAI_BASE_URL", "").strip():
+        importlib.import_module("..demo.chat", __package__)
 
 
 def _load_file(path: Path, given: str) -> None:
     if not path.is_file():
         raise StartupError(f"There is no file {given}.")
+    if path.suffix != ".py":
+        raise StartupError(f"{given} is not Python: give a file whose name ends in .py, or the name of a module.")
     name = path.stem
     if not name.isidentifier() or name in sys.stdlib_module_names or name in sys.modules:
         raise StartupError(

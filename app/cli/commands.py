@@ -63,6 +63,22 @@ def serve(  # noqa: PLR0917 (typer calls it by name)
 
 
 @app.command()
+def health(
+    url: Annotated[str | None, typer.Option(help="Another address than the settings'.", show_default=False)] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 3.0,
+) -> None:
+    """Ask the service whether it is ready: exit code 0 if so, 1 if not, and one line that says why not.
+
+    It is the service that the same PYGENTS_... variables, .env and pygents.toml describe. No key is needed.
+    """
+    from .health import health as ask  # noqa: PLC0415
+
+    found = ask(url, timeout)
+    typer.echo(found.line, err=not found.ready)
+    raise typer.Exit(0 if found.ready else 1)
+
+
+@app.command()
 def openapi() -> None:
     """Print the OpenAPI description of the service."""
     from ..api.install import Application  # noqa: PLC0415

@@ -2,10 +2,13 @@
 
 import asyncio
 import errno
+import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from types import FrameType
 from typing import Any
 
 from pygents_core.registry import AgentRegistry, ToolRegistry
@@ -25,6 +28,7 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any]) -> Non
         raise StartupError(
             "Say what to serve: pygents serve my_agents.py (a file or a module), or pygents serve --demo."
         )
+    signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
     with _listen(settings) as listener:
         if code is not None:
@@ -32,6 +36,15 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any]) -> Non
         if demo:
             load_demo()
         _run(settings, listener, code or "the demo")
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End by the signal, as if nobody handled it. The first process of a container does not even notice one that nobody
+    handles: stopped while it starts, it would be waited for in vain.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    os._exit(128 + number)
 
 
 def _run(settings: Settings, listener: socket.socket, title: str) -> None:
@@ -57,6 +70,7 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
                 file=sys.stderr,
             )
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # from here on uvicorn's; it raises the signal again at the end
     try:
         serve(app, settings, sockets=[listener], on_ready=ready)
     except KeyboardInterrupt:

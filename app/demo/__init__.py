@@ -1,4 +1,7 @@
-"""The agents of ``pygents serve --demo``. They use nothing but ``pygents_core``: copy one and start from it."""
+"""The agents of ``pygents serve --demo``. Of pygents they use ``pygents_core`` alone: copy one and start.
+
+``chat`` is not among those imported here, because it needs an endpoint to talk with.
+"""
 
 from .counter import counter
 from .greeter import greeter

@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +33,7 @@ SHELL = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} · pygents</title>
+<link rel="icon" href="../docs.svg">
 <link rel="stylesheet" href="../docs.css">
 </head>
 <body class="guide">
@@ -91,7 +93,7 @@ def _parser() -> "MarkdownIt":
 def _mark_headings(tokens: Sequence["Token"]) -> list[Heading]:
     """Give every heading below the title an anchor; those of the second level are returned."""
     found: list[Heading] = []
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag != "h1":
             text = "".join(part.content for part in inline.children or ())
             opening.attrSet("id", slug(text))
@@ -118,10 +120,10 @@ def _mark_links(tokens: Sequence["Token"]) -> None:
 
 
 def _mark_cells(tokens: Sequence["Token"]) -> None:
-    """Tell every cell its column's title, for screens that are too narrow for columns."""
+    """Tell every cell its column's title, for screens that are too narrow for columns; of two columns none needs it."""
     titles: list[str] = []
     column = 0
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type == "thead_open":
             titles = []
         elif opening.type == "th_open":
@@ -129,7 +131,7 @@ def _mark_cells(tokens: Sequence["Token"]) -> None:
         elif opening.type == "tr_open":
             column = 0
         elif opening.type == "td_open":
-            if titles[column]:
+            if titles[column] and len(titles) > 2:
                 opening.attrSet("data-label", titles[column])
             column += 1
 

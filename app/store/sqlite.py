@@ -174,10 +174,10 @@ def _locked(path: Path) -> LockFile:
 
 
 def _startup_error(path: Path, error: Exception) -> StartupError:
-    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
-        return StartupError(f"There is no folder {path.parent}; create it, or give --store another file.")
     if isinstance(error, FileNotFoundError):
-        return StartupError(f"No file can be made in {path.parent}; give --store one in another folder.")
+        folder = path.parent
+        why = f"No file can be made in {folder};" if folder.is_dir() else f"There is no folder {folder}; create it, or"
+        return StartupError(f"{why} give --store another file.")
     if isinstance(error, IsADirectoryError):
         return StartupError(f"{path} is a folder; give --store a file in it, for example {path / 'pygents.db'}.")
     code = getattr(error, "sqlite_errorcode", None)

@@ -43,6 +43,17 @@ async def greet(
 
 Agent("greeter", "Greets.", [greet])
 """
+MANY = """
+from pygents_core import Agent, tool
+
+def named(number):
+    async def new() -> None: ...
+    new.__name__ = f"tool_{number}"
+    return tool(new)
+
+tools = [named(number) for number in range(200)]
+agents = [Agent(f"agent-{number}", "One of many.", tools) for number in range(15)]
+"""
 BROKEN_BANNER = """
 from pygents_app.cli import serve
 
@@ -108,7 +119,7 @@ def code(tmp_path: Path) -> Path:
 class TestServe:
     def test_it_says_where_it_is_and_the_line_to_try_works(self, code: Path) -> None:
         with serving(code, "my_agents.py") as (banner, url, process):
-            for said in ("my_agents.py", f"{url}/docs", "./pygents.db", "greeter (greet)"):
+            for said in ("my_agents.py", f"{url}/docs", f"{url}/guide/", "./pygents.db", "greeter (greet)"):
                 assert said in banner
             line = next(line for line in banner.splitlines() if "curl" in line)
             answer = json.loads(subprocess.run(line, shell=True, capture_output=True, check=True).stdout)  # noqa: S602
@@ -158,6 +169,35 @@ class TestServe:
             for example in ('"listed": "World"', '"number": 3', '"either": 3', '"odd": "World"', '"unknown": "World"'):
                 assert example in banner
 
+    def test_a_tool_for_which_nothing_can_be_thought_up_is_no_example(self, code: Path) -> None:
+        """What the line to try would be refused for is not proposed."""
+        wants_more = "class Order(BaseModel):\n    lines: dict[str, int]\n    when: date\n"
+        first = "@tool()\nasync def order(what: Order) -> str:\n    return ''\n"
+        imports = "from datetime import date\nfrom pydantic import BaseModel\nfrom pygents_core import Agent, tool\n"
+        (code / "my_agents.py").write_text(f"{imports}{wants_more}{first}Agent('shop', '', [order])\n")
+        with serving(code, "my_agents.py", "--store", "memory://") as (banner, url, _):
+            assert f"curl -s {url}/tools" in banner
+        (code / "my_agents.py").write_text(f"{imports}{wants_more}{first}{AGENTS}Agent('a', '', [order, greet])\n")
+        with serving(code, "my_agents.py", "--store", "memory://") as (banner, _, _):
+            assert '/agents/a/turns -d \'{"tool": "greet"' in banner
+
+    def test_of_many_agents_and_tools_some_are_shown(self, code: Path) -> None:
+        (code / "my_agents.py").write_text(MANY)
+        with serving(code, "my_agents.py", "--store", "memory://") as (banner, _, _):
+            assert "agent-0 (tool_0, tool_1, tool_2, tool_3, tool_4, tool_5, and 194 more)\n" in banner
+            assert "and 5 more\n" in banner
+            assert len(banner.splitlines()) < 25
+            assert max(len(line) for line in banner.splitlines() if "curl" not in line) < 100
+
+    def test_stopped_while_it_starts_it_ends_at_once(self, code: Path) -> None:
+        (code / "my_agents.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)")
+        command = [str(PYGENTS), "serve", "my_agents.py", "--port", "0"]
+        with subprocess.Popen(command, cwd=code, env=ENVIRON, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == -signal.SIGTERM
+
     def test_an_error_before_it_serves_ends_the_process(self, code: Path) -> None:
         """The store has a thread by then; a process that it keeps alive would look like a server."""
         ended = subprocess.run(
@@ -200,6 +240,10 @@ class TestRefused:
         (tmp_path / "queue.py").write_text(AGENTS)
         assert "Rename it" in refusal(tmp_path, "queue.py")
 
+    def test_a_file_that_is_not_python(self, tmp_path: Path) -> None:
+        (tmp_path / "agents.txt").write_text(AGENTS)
+        assert "agents.txt is not Python: give a file whose name ends in .py" in refusal(tmp_path, "agents.txt")
+
     def test_a_name_that_cannot_be_an_address(self, code: Path) -> None:
         (code / "my_agents.py").write_text(AGENTS.replace('"greeter"', '"the greeter"'))
         assert "'the greeter'" in refusal(code, "my_agents.py", "--store", "memory://")
@@ -223,6 +267,10 @@ class TestRefused:
     @pytest.mark.parametrize("store", ["sqlite:////proc/pygents.db", "sqlite:///./missing/x.db", "mysql://x", "x.db"])
     def test_a_store_that_cannot_be_used(self, code: Path, store: str) -> None:
         refusal(code, "my_agents.py", "--port", "0", "--store", store)
+
+    def test_a_store_in_a_folder_that_takes_no_files(self, code: Path) -> None:
+        line = refusal(code, "my_agents.py", "--port", "0", "--store", "sqlite:////proc/pygents.db")
+        assert "No file can be made in /proc; give --store another file." in line
 
     def test_a_setting_that_is_none(self, code: Path) -> None:
         assert "PYGENTS_PROT" in refusal(code, "my_agents.py", PYGENTS_PROT="1")
