@@ -144,6 +144,10 @@ class TurnEnded(ServiceError):
     type, status, title = "turn-ended", 409, "The turn has ended"
 
 
+class TurnNotEnded(ServiceError):
+    type, status, title = "turn-not-ended", 409, "The turn has not ended"
+
+
 class HopLimit(ServiceError):
     type, status, title = "hop-limit", 422, "The chain of sends is too long"
 

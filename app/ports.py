@@ -119,6 +119,10 @@ class Store(Reads, Protocol):
         """Call ``listener`` after every commit from now on; the answer is called to end that."""
         ...
 
+    async def list_children(self, turn_id: str) -> list[TurnRef]:
+        """The turns that this one has sent, put or returned, by acceptance."""
+        ...
+
     async def purge(self, deleted_before: int, limit: int) -> int:
         """Remove up to ``limit`` rows of agents that were deleted before that time; how many there were.
 

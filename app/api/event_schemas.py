@@ -60,6 +60,14 @@ class TurnCompleted(Cut):
     next: str = Field(default_factory=str, description="Id of the turn that the tool returned, if it returned one.")
 
 
+class TurnRetrying(Shown):
+    error: TurnError
+    next_attempt_at: datetime
+    supersedes: list[tuple[int, int]] = Field(
+        description="Ranges of sequence numbers, ends included: the turn's values in them count no more."
+    )
+
+
 class TurnFailed(Shown):
     error: TurnError
 
@@ -155,6 +163,13 @@ class TurnValueEvent(TurnFact):
     data: TurnValue
 
 
+class TurnRetryingEvent(TurnFact):
+    """An attempt has failed or was lost; the turn waits at the head of the mailbox for the next one."""
+
+    type: Literal[EventType.TURN_RETRYING]
+    data: TurnRetrying
+
+
 class TurnCompletedEvent(TurnFact):
     """Terminal: it completed."""
 
@@ -187,7 +202,7 @@ AGENT_EVENTS: tuple[type[AgentFact], ...] = (
     AgentCreatedEvent, AgentUpdatedEvent, AgentPausedEvent, AgentResumedEvent, AgentDeletedEvent, AgentRestoredEvent,
 )  # fmt: skip
 TURN_EVENTS: tuple[type[TurnFact], ...] = (
-    TurnQueuedEvent, TurnStartedEvent, TurnValueEvent,
+    TurnQueuedEvent, TurnStartedEvent, TurnValueEvent, TurnRetryingEvent,
     TurnCompletedEvent, TurnTimeoutEvent, TurnErrorEvent, TurnCancelledEvent,
 )  # fmt: skip
 

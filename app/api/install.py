@@ -61,6 +61,7 @@ def _routes() -> list[BaseRoute]:
     return [
         Route(submit.PATH, submit.submit_turn, methods=["POST"], include_in_schema=False),
         Route(submit.BATCH_PATH, submit.submit_batch, methods=["POST"], include_in_schema=False),
+        Route(submit.RETRY_PATH, submit.retry_turn, methods=["POST"], include_in_schema=False),
         *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
         Route("/openapi.json", openapi.serve, methods=["GET"], include_in_schema=False),
         *docs_routes(),

@@ -53,7 +53,7 @@ PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "tool": {"description": "Name of the tool.", "schema": {"type": "string", "minLength": 1}},
 }
 
-_SENT = (requests.Submit, requests.CreateAgent, requests.Merge, requests.Cancel)
+_SENT = (requests.Submit, requests.NoBody, requests.CreateAgent, requests.Merge, requests.Cancel)
 _SHOWN = (
     schemas.Agent, schemas.AgentPage, schemas.Turn, schemas.TurnPage, schemas.TurnBatch, schemas.Tool, schemas.ToolPage,
     schemas.Info, schemas.Limits, schemas.Health, schemas.Problem, schemas.Mistake, *event_schemas.MODELS,

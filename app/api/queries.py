@@ -51,6 +51,13 @@ class DeleteQuery(NoQuery):
     ] = "false"
 
 
+class CancelQuery(NoQuery):
+    cascade: Annotated[
+        Literal["true", "false"],
+        Field(description="Cancel also the turns that it has sent, and those in turn, even if it had ended itself."),
+    ] = "false"
+
+
 class TurnsQuery(PageQuery):
     status: Annotated[TurnStatus | None, Field(description="Only turns of this status.")] = None
     after: Annotated[str | None, Field(pattern=f"^{TURN_ID.pattern}$", description="`next` of the page before.")] = None

@@ -16,6 +16,7 @@ from ..errors import (
     ServiceError,
     SubmitRejected,
     ToolNotAccepted,
+    TurnNotEnded,
     TurnNotFound,
 )  # fmt: skip
 from .documents import BODY, READS, WRITES, Answers, answer, body, no_content, responses
@@ -67,6 +68,7 @@ def raw_paths(event_types: list[str]) -> dict[str, dict[str, Any]]:
     return {
         "/agents/{name}/turns": {"post": _submit()},
         "/agents/{name}/turns/batch": {"post": _batch()},
+        "/agents/{name}/turns/{id}/retry": {"post": _retry()},
         "/agents/{name}/events": {"get": _events(types)},
         "/agents/{name}/stream": {"get": _agent_stream(types)},
         "/agents/{name}/turns/{id}/stream": {"get": _turn_stream(types)},
@@ -74,6 +76,30 @@ def raw_paths(event_types: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _submit() -> dict[str, Any]:
+    return {
+        "tags": ["turns"], "summary": "Submit Turn", "operationId": "submitTurn",
+        "description": (
+            "Accept a turn; the answer comes once it is durable. No answer: repeat with the same key.\n\n"
+            "With `Accept: text/event-stream` the turn's events are the answer, as on its stream."
+        ),
+        "parameters": [NAME, *_wishes()],
+        **body(reference("Submit"), example="submit"),
+        "responses": _submitted(),
+    }  # fmt: skip
+
+
+def _retry() -> dict[str, Any]:
+    return {
+        "tags": ["turns"], "summary": "Retry Turn", "operationId": "retryTurn",
+        "description": "Accept an ended turn once more, as a new turn with `retry_of`. Answered as `submitTurn` is.",
+        "parameters": [NAME, ID, *_wishes()],
+        **body(reference("NoBody"), required=False),
+        "responses": _submitted(TurnNotFound, TurnNotEnded),
+    }  # fmt: skip
+
+
+def _wishes() -> list[dict[str, Any]]:
+    """How a client that submits says how it wants to be answered."""
     prefer = header(
         "Prefer", {"type": "string"},
         "`wait=10` (RFC 7240): answer when the turn has ended or so many seconds, up to 60, are over.",
@@ -82,6 +108,10 @@ def _submit() -> dict[str, Any]:
         "on_disconnect", {"type": "string", "enum": ["cancel"]},
         "Cancel the turn if the client goes away before its end; only with `Prefer: wait` or the events as the answer.",
     )  # fmt: skip
+    return [leaving, KEY, prefer, LAST_EVENT_ID]
+
+
+def _submitted(*raised: type[ServiceError]) -> dict[str, Any]:
     now = answer(
         "Turn", "The turn has ended (`Prefer: wait`); or its events (`Accept: text/event-stream`).",
         headers=[*SUBMITTED, "Preference-Applied"], example="turn-completed",
@@ -95,16 +125,7 @@ def _submit() -> dict[str, Any]:
         ),
         204: no_content("The client has seen the turn's last event (`Accept: text/event-stream`).", headers=SUBMITTED),
     }  # fmt: skip
-    return {
-        "tags": ["turns"], "summary": "Submit Turn", "operationId": "submitTurn",
-        "description": (
-            "Accept a turn; the answer comes once it is durable. No answer: repeat with the same key.\n\n"
-            "With `Accept: text/event-stream` the turn's events are the answer, as on its stream."
-        ),
-        "parameters": [NAME, leaving, KEY, prefer, LAST_EVENT_ID],
-        **body(reference("Submit"), example="submit"),
-        "responses": _numbered(answers, MalformedCursor, EventsGone, *SUBMIT_ERRORS),
-    }  # fmt: skip
+    return _numbered(answers, MalformedCursor, EventsGone, *raised, *SUBMIT_ERRORS)
 
 
 def _batch() -> dict[str, Any]:

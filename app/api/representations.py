@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
 
-from pygents_core.tool import Tool
+from pygents_core.tool import Retry, Tool
 
 from ..model import Definition, Head, ListedAgent, PlacedTurn, Turn, TurnStatus
 from ..payloads import inline, members, moment, ref, text
+from ..retries import encoded
 from .queries import AgentStatus
 
-WaitingFor = Literal["previous", "delay", "lock", "paused", "tool"]
+WaitingFor = Literal["previous", "delay", "retry", "lock", "paused", "tool"]
 
 TURN_KEYS = (
     "id", "agent", "tool", "args", "kwargs", "timeout", "metadata", "status", "stop_reason", "position", "waiting_for",
@@ -41,17 +42,20 @@ def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool
         _quoted(spec.id), _quoted(spec.agent), _text(spec.tool), pieces["args"], pieces["kwargs"],
         _number(spec.timeout), pieces["metadata"], _quoted(turn.status), _quoted(turn.status) if turn.ended else _NULL,
         b"%d" % place if place is not None else _NULL, _quoted(waiting_for) if waiting_for else _NULL,
-        b"%d" % turn.attempt, _NULL, _NULL, moment(turn.created_at), moment(spec.not_before),
+        b"%d" % turn.attempt, _retry(spec.retry), text(spec.retry_of), moment(turn.created_at), moment(spec.not_before),
         moment(turn.start_time), moment(turn.end_time), pieces["output"] or _NULL, b"%d" % turn.values,
         turn.error or _NULL, ref(spec.parent), _quoted(spec.root or spec.id), b"%d" % spec.hops,
         json.dumps(truncated).encode() if truncated else b"[]", _turn_links(agent, spec.id.encode()),
     )  # fmt: skip
 
 
-def waiting_for(placed: PlacedTurn, *, paused: bool, owned: bool, has_lock: bool, has_tool: bool) -> WaitingFor | None:
+def waiting_for(
+    placed: PlacedTurn, *, paused: bool, owned: bool, has_lock: bool, has_tool: bool, retries: bool
+) -> WaitingFor | None:
     """What a turn that has not begun waits for; None if it is about to begin. The order says what to mend first.
 
-    ``owned``: a turn of the agent runs, or the code of one has not stopped.
+    ``owned``: a turn of the agent runs, or the code of one has not stopped. ``retries``: its last attempt has failed,
+    and the time of the next one has not come.
     """
     turn, place = placed.turn, placed.place
     if turn.status is TurnStatus.SCHEDULED:
@@ -61,7 +65,7 @@ def waiting_for(placed: PlacedTurn, *, paused: bool, owned: bool, has_lock: bool
     if place is not None and place > 1:
         return "previous"
     causes: tuple[tuple[WaitingFor, bool], ...] = (
-        ("lock", not has_lock), ("paused", paused), ("tool", not has_tool), ("previous", owned),
+        ("lock", not has_lock), ("paused", paused), ("tool", not has_tool), ("retry", retries), ("previous", owned),
     )  # fmt: skip
     return next((cause for cause, holds in causes if holds), None)
 
@@ -122,6 +126,11 @@ def _text(name: str) -> bytes:
 @lru_cache(256)
 def _number(seconds: float) -> bytes:
     return json.dumps(seconds).encode()
+
+
+@lru_cache(64)
+def _retry(policy: Retry | None) -> bytes:
+    return (encoded(policy) or "null").encode()
 
 
 def _array(names: Iterable[str]) -> bytes:

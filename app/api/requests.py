@@ -2,9 +2,11 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pygents_core.tool import Retry as Policy
 
 from ..clock import Clock, from_datetime
 from ..model import NAME_PATTERN, Definition
@@ -13,6 +15,7 @@ from ..runtime import requests
 LONGEST_TIMEOUT = requests.MAX_TIMEOUT
 LONGEST_DELAY = requests.MAX_DELAY
 """Seconds."""
+MOST_ATTEMPTS = 1000
 LARGEST_MEMORY = 100_000
 """Items."""
 
@@ -42,6 +45,30 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Retry(Body):
+    """How often and when a turn that did not complete is run again. It waits for that at the head of the mailbox."""
+
+    max_attempts: int = Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included.")
+    delay: float = Field(1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt.")
+    factor: float = Field(2, ge=1, le=1000, description="What each further delay is multiplied by.")
+    max_delay: float = Field(60, ge=0, le=LONGEST_DELAY, description="Seconds that no delay exceeds.")
+    jitter: bool = Field(True, description="Take a random part, up to half, off each delay.")
+    on: list[Literal["error", "timeout", "interrupted"]] = Field(
+        ["error", "timeout", "interrupted"], min_length=1, max_length=3, description="What is tried again."
+    )
+
+    @model_validator(mode="after")
+    def _capped(self) -> Self:
+        if self.delay > self.max_delay:
+            raise ValueError("delay must not exceed max_delay")
+        return self
+
+    def policy(self) -> Policy:
+        return Policy(
+            self.max_attempts, self.delay, self.factor, self.max_delay, self.jitter, tuple(dict.fromkeys(self.on))
+        )
+
+
 class Submit(Body):
     """A turn for an agent's mailbox."""
 
@@ -52,6 +79,7 @@ class Submit(Body):
     metadata: dict[str, Any] = Field(default={}, description="Kept with the turn; not given to the tool.")
     delay: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="Seconds until the turn joins the mailbox.")
     not_before: Moment | None = Field(None, description="When the turn joins the mailbox, instead of `delay`.")
+    retry: Retry | None = Field(None, description="When the turn is run again; null: as its tool says.")
 
     @model_validator(mode="after")
     def _joins_once(self) -> Self:
@@ -60,12 +88,17 @@ class Submit(Body):
         return self
 
     def request(self, clock: Clock) -> requests.TurnRequest:
-        return requests.TurnRequest(self.tool, self.args, self.kwargs, self.timeout, self.metadata, self._due(clock))
+        due, retry = self._due(clock), self.retry.policy() if self.retry is not None else None
+        return requests.TurnRequest(self.tool, self.args, self.kwargs, self.timeout, self.metadata, due, retry)
 
     def _due(self, clock: Clock) -> int | None:
         if self.not_before is not None:
             return from_datetime(self.not_before)
         return clock() + round(self.delay * 1_000_000) if self.delay else None
+
+
+class NoBody(Body):
+    """No members."""
 
 
 class Merge(Body):

@@ -31,6 +31,17 @@ class TurnParent(Shown):
     id: str
 
 
+class RetryPolicy(Shown):
+    """How often and when the turn is run again if it does not complete."""
+
+    max_attempts: int = Field(description="All of them, the first included.")
+    delay: float = Field(description="Seconds before the second attempt.")
+    factor: float = Field(description="What each further delay is multiplied by.")
+    max_delay: float = Field(description="Seconds that no delay exceeds.")
+    jitter: bool
+    on: list[Literal["error", "timeout", "interrupted"]]
+
+
 class TurnLinks(Shown):
     self: str
     agent: str
@@ -55,8 +66,8 @@ class Turn(Shown):
         description="Why it has not begun: `previous` while another turn or its code runs. Null if it is about to."
     )
     attempt: int = Field(description="0 until it begins.")
-    retry: None
-    retry_of: None
+    retry: RetryPolicy | None = Field(description="When it is run again; null: never.")
+    retry_of: str | None = Field(description="Id of the ended turn that it repeats.")
     created_at: datetime
     not_before: datetime | None
     start_time: datetime | None

@@ -14,8 +14,8 @@ from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
 from .guard import CALLER
-from .names import agent_name
-from .requests import Submit
+from .names import agent_name, turn_id
+from .requests import NoBody, Submit
 from .services import Services, services
 from .streams import EventStreams, StreamAnswer, Wish
 from .waiting import Gone, ended
@@ -23,6 +23,7 @@ from .wishes import Wishes, wishes_of
 
 PATH = "/agents/{name}/turns"
 BATCH_PATH = "/agents/{name}/turns/batch"
+RETRY_PATH = "/agents/{name}/turns/{id}/retry"
 JSON = "application/json"
 
 MAX_KEY = 255
@@ -55,6 +56,15 @@ async def submit_batch(request: Request) -> Response:
     )
     items = [await standing.turn_json(its, placed) for placed in accepted.turns]
     return Response(b'{"items":[%s]}' % b",".join(items), 202, headers=_replayed(accepted), media_type=JSON)
+
+
+async def retry_turn(request: Request) -> Response:
+    """Accept an ended turn once more, as a new turn. Everything else is as for a new one."""
+    its, name, wishes = services(request), agent_name(request.path_params["name"]), wishes_of(request)
+    wanted, key = turn_id(request.path_params["id"]), _idempotency_key(request)
+    bodies.validate(NoBody, await bodies.read_optional_json(request))
+    accepted = await its.submission.retry(name, wanted, caller=request.scope[CALLER], key=key)
+    return await _answer(its, request, wishes, accepted)
 
 
 # --- the body --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from . import bodies, standing
 from .documents import CANCEL, GET_TURN, JSON, READS, TURN, TURNS, responses
 from .guard import CALLER
 from .names import agent_name, turn_id
-from .queries import NoQuery, TurnQuery, TurnsQuery
+from .queries import CancelQuery, TurnQuery, TurnsQuery
 from .representations import page_json
 from .requests import Cancel
 from .services import Services, services
@@ -56,13 +56,14 @@ async def get_turn_by_id(request: Request, id: str, query: Annotated[TurnQuery, 
 
 
 @router.post("/agents/{name}/turns/{id}/cancel", operation_id="cancelTurn", **CANCEL)
-async def cancel_turn(request: Request, name: str, id: str, _query: Annotated[NoQuery, Query()]) -> Response:
+async def cancel_turn(request: Request, name: str, id: str, query: Annotated[CancelQuery, Query()]) -> Response:
     """Cancel a turn: 200 if it is cancelled, 202 if its running tool was told to stop, 409 if it had ended."""
     its, agent = services(request), agent_name(name)
     body = bodies.validate(Cancel, await bodies.read_optional_json(request))
     by = request.scope[CALLER] or "anonymous"
     try:
-        reply = await its.submission.cancel(agent, turn_id(id), by=by, reason=body.reason)
+        cascade = query.cascade == "true"
+        reply = await its.submission.cancel(agent, turn_id(id), by=by, reason=body.reason, cascade=cascade)
     except TurnEnded as ended:
         shown = json.loads(await standing.turn_json(its, PlacedTurn(ended.fields["turn"])))
         raise TurnEnded(ended.detail, turn=shown) from None

@@ -5,6 +5,7 @@ again inside the transaction, by ``lifecycle.decide``, because it may change in 
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -17,12 +18,12 @@ from pygents_core.turn import Turn as CoreTurn
 from .. import errors
 from ..clock import new_id
 from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
-from ..model import CancelRequest, Definition, KeyRecord, TurnSpec
+from ..model import CancelRequest, Definition, KeyRecord, TurnRef, TurnSpec
 from ..pointers import pointer
 from ..ports import Store
 from .catalogue import Catalogue
 from .requests import Lineage, TurnRequest
-from .translation import core_turn
+from .translation import core_turn, repeated
 
 YIELD_EVERY = 50
 """Turns of an array that are checked before the event loop does something else."""
@@ -99,6 +100,16 @@ class Submission:
     def _command(self, agent: str, specs: tuple[TurnSpec, ...], record: KeyRecord | None) -> Enqueue:
         return Enqueue(agent, specs, self._mailbox_limit, record=record, code_agents=self._code_agents)
 
+    async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued:
+        """Accept an ended turn once more, as a new one that names it. Raises TurnNotFound, TurnNotEnded, and as submit."""
+        placed = await self._store.get_turn(turn_id, agent)
+        if placed is None:
+            raise errors.TurnNotFound(f"Agent {agent!r} has no turn {turn_id!r}.")
+        if not placed.turn.ended:
+            raise errors.TurnNotEnded(f"The turn is {placed.turn.status}. Cancel it first, or wait for its end.")
+        digest = hashlib.sha256(f"retry {turn_id}".encode()).digest()
+        return await self.submit(agent, [repeated(placed.turn.spec)], caller=caller, key=key, digest=digest)
+
     async def send(
         self,
         agent: str,
@@ -125,8 +136,30 @@ class Submission:
         """The spec of a turn that a tool returned; the turn's end enqueues it. Raises InvalidArguments."""
         return await self._spec(agent, request, lineage)
 
-    async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled:
-        return await self._store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
+    async def cancel(
+        self, agent: str, turn_id: str, *, by: str, reason: str | None, cascade: bool = False
+    ) -> Cancelled:
+        """Cancel a turn, with ``cascade`` also those that came of it, and of those in turn, whatever became of itself.
+
+        What a turn sends while it stops, because it was told to, is not among them. Raises AgentNotFound, TurnNotFound,
+        TurnEnded.
+        """
+        request = CancelRequest(by, reason)
+        try:
+            return await self._store.execute(Cancel(agent, turn_id, request))
+        finally:
+            if cascade:
+                await self._cancel_descendants(TurnRef(agent, turn_id), request)
+
+    async def _cancel_descendants(self, root: TurnRef, request: CancelRequest) -> None:
+        """Parents first, so that one that is cancelled sends nothing more that is not seen here."""
+        told, parents = {root}, [root]
+        while parents:
+            children = [child for parent in parents for child in await self._store.list_children(parent.id)]
+            parents = [child for child in dict.fromkeys(children) if child not in told]
+            told.update(parents)
+            cancels = (self._store.execute(Cancel(child.agent, child.id, request)) for child in parents)
+            await asyncio.gather(*cancels, return_exceptions=True)  # those that have ended, or are gone
 
     # --- checks ------------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,14 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
     return TurnRequest(turn.tool.metadata.name, args, kwargs, timeout, dict(turn.metadata), not_before)
 
 
+def repeated(spec: TurnSpec) -> TurnRequest:
+    """The same turn once more, as a new one: at once, and with no parent."""
+    return TurnRequest(
+        spec.tool, json.loads(spec.args), json.loads(spec.kwargs), spec.timeout, json.loads(spec.metadata),
+        retry=spec.retry, retry_of=spec.id,
+    )  # fmt: skip
+
+
 def due_time(clock: Clock, delay: float | None, not_before: datetime | None) -> int | None:
     """When a turn joins its mailbox, in microseconds since the epoch; None for now. ``delay`` in seconds.
 

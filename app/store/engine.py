@@ -7,7 +7,7 @@ is committed.
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
+from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 
 T = TypeVar("T")
 
@@ -71,6 +71,8 @@ class Snapshot(Protocol):
     def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None: ...
 
     def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page: ...
+
+    def list_children(self, turn_id: str) -> list[TurnRef]: ...
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]: ...
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
-from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
+from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
 from ..ports import Listener
 from .committer import Committer
 from .engine import Engine
@@ -75,6 +75,9 @@ class LocalStore:
         limit: int = 100,
     ) -> Page:
         return await self._engine.read(lambda snapshot: snapshot.list_turns(agent, status, after, limit))
+
+    async def list_children(self, turn_id: str) -> list[TurnRef]:
+        return await self._engine.read(lambda snapshot: snapshot.list_children(turn_id))
 
     async def read_events(self, agent: str, after: int, limit: int, up_to: int | None = None) -> list[Event]:
         return await self._engine.read(lambda snapshot: snapshot.read_events(agent, after, limit, up_to))

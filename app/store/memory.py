@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
+from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 from .engine import Snapshot, T
 
 
@@ -208,6 +208,10 @@ class MemorySnapshot:
             return range(start + 1, len(self._tables.order) + 1)
         known = self._tables.agents.get(agent)
         return known.numbers[bisect_right(known.numbers, start) :] if known is not None else ()
+
+    def list_children(self, turn_id: str) -> list[TurnRef]:
+        turns = (self._tables.turn(one) for one in self._tables.order)
+        return [turn.ref for turn in turns if turn is not None and turn.spec.parent and turn.spec.parent.id == turn_id]
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
         known = self._tables.agents.get(agent)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 
-from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
+from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
 from . import codec
 from .statements import statements
 
@@ -57,6 +57,9 @@ class SqliteSnapshot:
             return 0, LAST
         row = self._one("find_agent_id", (agent,))
         return (row[0], row[0]) if row is not None else (0, 0)
+
+    def list_children(self, turn_id: str) -> list[TurnRef]:
+        return [TurnRef(agent, child) for agent, child in self._all("list_children", (turn_id,))]
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
         rows = self._all("list_events", (agent, after, LAST if up_to is None else up_to, limit))

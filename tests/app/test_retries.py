@@ -11,8 +11,9 @@ from pygents_core.tool import Retry
 FAILED = Outcome(TurnStatus.ERROR)
 
 
-def turn(policy: Retry | None, attempt: int = 1, **parts: int) -> Turn:
-    return Turn(TurnSpec("t", "a", "greet", retry=policy), TurnStatus.RUNNING, 0, 1, 1, attempt=attempt, **parts)
+def turn(policy: Retry | None, attempt: int = 1, spared: int = 0) -> Turn:
+    spec = TurnSpec("t", "a", "greet", retry=policy)
+    return Turn(spec, TurnStatus.RUNNING, 0, 1, 1, attempt=attempt, spared=spared)
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ class TestCrash:
     async def test_poison(self, driver: Driver) -> None:
         """Whatever its policy says; and the mailbox goes on."""
         await driver.create()
-        await driver.begin(retried(Retry(100, delay=0)))
+        begun = await driver.begin(retried(Retry(100, delay=0)))
         following = (await driver.submit()).turns[0].turn
         for _ in range(2):
             await self.recover(driver)

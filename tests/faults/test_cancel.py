@@ -55,6 +55,29 @@ async def test_running(caller: Caller, tmp_path: Path) -> None:
     check_log(await caller.events(agent))
 
 
+@pytest.mark.parametrize("ended", [False, True])
+async def test_with_what_came_of_it(caller: Caller, tmp_path: Path, ended: bool) -> None:
+    """Those that wait and those that run, over several agents; but nobody else's."""
+    sender, target, gate = await caller.make_agent("send"), await caller.make_agent("gated", "send"), tmp_path / "never"
+    last = await caller.make_agent("gated")
+    hold = {"gate": str(gate)}
+    onward = {"to": last, "tool_name": "gated", "kwargs": hold, **hold}
+    root = await caller.submit(sender, "send", args=[target, "send", onward], kwargs={} if ended else hold)
+    (child,) = await eventually(lambda: caller.turns(target))
+    (grandchild,) = await eventually(lambda: caller.turns(last))
+    other = await caller.submit(last, "gated", kwargs=hold)
+    if ended:
+        await caller.ended(root)
+    path = f"/agents/{sender}/turns/{root['id']}/cancel"
+    answer = await caller.http.post(path, params={"cascade": "true"}, json={"reason": "all of it"})
+    assert answer.status_code == (409 if ended else 202)
+    assert [(await caller.ended(turn))["status"] for turn in (child, grandchild)] == ["cancelled"] * 2
+    assert (await caller.ended(root))["status"] == ("completed" if ended else "cancelled")
+    assert (await caller.of_turn(grandchild))[-1]["data"]["reason"] == "all of it"
+    assert (await caller.becomes(other, "running"))["status"] == "running"
+    assert (await caller.http.post(path, params={"cascade": "yes"})).status_code == 422
+
+
 async def _values(caller: Caller, turn: Json, number: int) -> bool:
     return bool((await caller.turn(turn))["values"] >= number)
 

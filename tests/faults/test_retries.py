@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -56,6 +57,31 @@ class TestFailures:
             }
             values = [event for event in events if event["type"] == "turn.value"]
             assert [event["data"]["value"] for event in values if event["seq"] not in superseded] == ended["output"]
+
+    async def test_as_the_turn_says_instead_of_its_tool(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            policy = {"max_attempts": 2, "delay": 60, "on": ["error"]}
+            turn = await caller.submit("one", "flaky", args=[str(path), 100], retry=policy)
+            await eventually(lambda: _has(caller, turn, "turn.retrying"))
+            waiting = await caller.turn(turn)
+            assert (waiting["status"], waiting["waiting_for"], waiting["position"]) == ("queued", "retry", 1)
+            behind = await caller.submit("one", "echo", args=[1])
+            assert behind["waiting_for"] == "previous"
+            assert (await caller.agent("one"))["status"] == "idle"
+            assert (await caller.cancel(turn)).status_code == 200
+            assert (await caller.ended(behind))["output"] == 1
+
+    async def test_a_dead_letter_once_more(self, start: Start, tmp_path: Path) -> None:
+        service, path = start(), tmp_path / "attempts"
+        async with calling(service.url) as caller:
+            once = {"max_attempts": 1}
+            old = await caller.do("one", "flaky", args=[str(path), 1], retry=once)
+            assert (old["status"], old["attempt"]) == ("error", 1)
+            answer = await caller.http.post(f"/agents/one/turns/{old['id']}/retry", headers={"Prefer": "wait=30"})
+            new = answer.json()
+            assert (answer.status_code, new["status"], new["output"]) == (200, "completed", [2, 2])
+            assert (new["retry_of"], new["parent"], new["retry"]["max_attempts"]) == (old["id"], None, 1)
 
     async def test_until_it_is_given_up(self, start: Start, tmp_path: Path) -> None:
         service, path = start(), tmp_path / "attempts"
@@ -168,12 +194,16 @@ class TestDrain:
         async with calling(service.url) as caller:
             turn = await caller.submit("one", "patient", args=[str(path), str(gate)])
             for number in range(1, 5):  # more often than it may fail
-                await eventually(lambda number=number: path.exists() and len(attempts(path)) == number)
+                await eventually(partial(_tried, path, number))
                 service.stop()
                 service.start()
             gate.touch()
             ended = await caller.ended(turn)
             assert (ended["status"], ended["output"], ended["attempt"]) == ("completed", 5, 5)
+
+
+def _tried(path: Path, number: int) -> bool:
+    return path.exists() and len(attempts(path)) == number
 
 
 async def _has(caller: Caller, turn: Json, type_: str) -> bool:

@@ -31,11 +31,12 @@ from pygents_app.commands import (
     Release,
     Starter,
 )
-from pygents_app.errors import Draining
+from pygents_app.errors import Draining, TurnNotEnded, TurnNotFound
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
 from pygents_app.runtime.administration import Administration
 from pygents_app.runtime.requests import TurnRequest
+from pygents_app.runtime.translation import repeated
 from pygents_app.settings import Settings
 from pygents_app.store.opening import open_store
 from pygents_app.streaming.hub import Hub
@@ -87,7 +88,17 @@ class FakeSubmission:
         record = KeyRecord(agent, caller, key, digest, tuple(spec.id for spec in specs)) if key is not None else None
         return await self.store.execute(Enqueue(agent, specs, MAILBOX_LIMIT, record=record, batch=batch))
 
-    async def cancel(self, agent: str, turn_id: str, *, by: str, reason: str | None) -> Cancelled:
+    async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued:
+        placed = await self.store.get_turn(turn_id, agent)
+        if placed is None:
+            raise TurnNotFound("There is no such turn.")
+        if not placed.turn.ended:
+            raise TurnNotEnded("The turn has not ended.")
+        return await self.submit(agent, [repeated(placed.turn.spec)], caller=caller, key=key, digest=turn_id.encode())
+
+    async def cancel(
+        self, agent: str, turn_id: str, *, by: str, reason: str | None, cascade: bool = False
+    ) -> Cancelled:
         return await self.store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
 
 
@@ -241,6 +252,7 @@ def _spec(agent: str, request: TurnRequest) -> TurnSpec:
     return TurnSpec(
         id=new_id(), agent=agent, tool=request.tool, args=_encode(request.args), kwargs=_encode(request.kwargs),
         metadata=_encode(dict(request.metadata)), timeout=request.timeout, not_before=request.not_before,
+        retry=request.retry, retry_of=request.retry_of,
     )  # fmt: skip
 
 

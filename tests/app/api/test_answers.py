@@ -234,7 +234,7 @@ class TestBatch:
             ([], [""]),
             ({"tool": "echo"}, [""]),
             ([1], ["/0"]),
-            ([{"tool": "echo"}, {}, {"tool": "echo", "retry": {}}], ["/1/tool", "/2/retry"]),
+            ([{"tool": "echo"}, {}, {"tool": "echo", "retry": {}}], ["/1/tool", "/2/retry/max_attempts"]),
             ([{"tool": "echo"}, {"tool": "nothing"}], ["/1/tool"]),
             ([{"tool": "echo"}] * 1001, [""]),
         ],
@@ -258,6 +258,61 @@ class TestBatch:
         agent = service.create()
         answer = service.call("POST", f"/agents/{agent}/turns/batch?x=1", json=[{"tool": "echo"}])
         problem(answer, "invalid-request")
+
+
+class TestRetry:
+    """An ended turn once more. What the new one is like is tested with a service that executes turns."""
+
+    def retry(self, service: Served, turn: Any, **options: Any) -> httpx.Response:
+        return service.call("POST", f"/agents/{turn['agent']}/turns/{turn['id']}/retry", timeout=20, **options)
+
+    def ended(self, service: Served, **body: Any) -> Any:
+        agent = service.create()
+        turn = service.submit(agent, body)
+        service.finish(agent, turn["id"], service.begin(agent), DONE)
+        return service.get(turn["links"]["self"])
+
+    def test_a_new_turn_that_names_the_old_one(self, service: Served) -> None:
+        policy = {"max_attempts": 3, "delay": 0.5, "on": ["timeout", "error"]}
+        old = self.ended(service, args=["x"], timeout=7, metadata={"a": 1}, retry=policy)
+        answer = self.retry(service, old)
+        new = answer.json()
+        assert (answer.status_code, answer.headers["location"]) == (202, new["links"]["self"])
+        assert (new["id"] != old["id"], new["retry_of"], new["status"], new["attempt"]) == (
+            True,
+            old["id"],
+            "queued",
+            0,
+        )
+        for same in ("tool", "args", "kwargs", "timeout", "metadata", "retry"):
+            assert new[same] == old[same]
+        assert new["retry"] == {"factor": 2.0, "max_delay": 60.0, "jitter": True, **policy}
+        assert service.get(old["links"]["self"]) == old
+
+    def test_again_with_the_same_key(self, service: Served) -> None:
+        old, headers = self.ended(service), {"Idempotency-Key": "k"}
+        first, again = (self.retry(service, old, headers=headers) for _ in range(2))
+        assert first.json() == again.json()
+        assert again.headers["idempotency-replayed"] == "true"
+        other = service.call("POST", f"/agents/{old['agent']}/turns", json={"tool": "echo"}, headers=headers)
+        problem(other, "idempotency-key-reused")
+
+    def test_with_the_events_as_the_answer(self, service: Served) -> None:
+        old = self.ended(service)
+        with executing(service, old["agent"]):
+            answer = self.retry(service, old, headers=EVENTS)
+        assert types(answer) == ["turn.queued", "turn.started", "turn.completed"]
+
+    def test_one_that_has_not_ended(self, service: Served) -> None:
+        turn = service.submit(service.create())
+        assert problem(self.retry(service, turn), "turn-not-ended")["status"] == 409
+
+    def test_nothing_to_repeat(self, service: Served) -> None:
+        old = self.ended(service)
+        problem(self.retry(service, old | {"agent": service.create()}), "turn-not-found")
+        problem(self.retry(service, old | {"id": "x"}), "turn-not-found")
+        problem(self.retry(service, old | {"agent": "nobody"}), "turn-not-found")
+        problem(self.retry(service, old, json={"args": []}), "invalid-request")
 
 
 def types(answer: httpx.Response) -> list[str]:

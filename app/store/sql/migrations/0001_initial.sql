@@ -66,6 +66,7 @@ CREATE TABLE turns (
 -- With the rowid that ends every index entry: the order of acceptance.
 CREATE INDEX turns_by_agent ON turns (agent);
 CREATE INDEX turns_by_position ON turns (agent, position);
+CREATE INDEX turns_by_parent ON turns (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX turns_by_due ON turns (not_before) WHERE status = 'scheduled';
 CREATE INDEX turns_scheduled ON turns (agent, not_before) WHERE status = 'scheduled';
 
