@@ -101,7 +101,7 @@ class Submission:
         return Enqueue(agent, specs, self._mailbox_limit, record=record, code_agents=self._code_agents)
 
     async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued:
-        """Accept an ended turn once more, as a new one that names it. Raises TurnNotFound, TurnNotEnded, and as submit."""
+        """Accept an ended turn once more, as a new one that names it. Raises as submit, TurnNotFound, TurnNotEnded."""
         placed = await self._store.get_turn(turn_id, agent)
         if placed is None:
             raise errors.TurnNotFound(f"Agent {agent!r} has no turn {turn_id!r}.")
