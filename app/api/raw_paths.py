@@ -48,6 +48,9 @@ LAST_EVENT_ID = header(
     "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{0,18}$"},
     "Cursor: the last sequence number that the client has.",
 )  # fmt: skip
+SEEN = header(
+    "Last-Event-ID", {"type": "string"}, "Cursor, if the events are the answer: 1 to 18 digits; else it is not read."
+)
 AFTER = query("after", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "Events with a larger sequence number.")
 FROM = query(
     "after", {"type": "string", "pattern": "^([0-9]{0,18}|latest)$"},
@@ -101,7 +104,7 @@ def _submit() -> dict[str, Any]:
             "Accept a turn; the answer comes once it is durable. No answer: repeat with the same key.\n\n"
             "With `Accept: text/event-stream` the turn's events are the answer, as on its stream."
         ),
-        "parameters": [NAME, leaving, KEY, prefer, LAST_EVENT_ID],
+        "parameters": [NAME, leaving, KEY, prefer, SEEN],
         **body(reference("Submit"), example="submit"),
         "responses": _numbered(answers, MalformedCursor, EventsGone, *SUBMIT_ERRORS),
     }  # fmt: skip
