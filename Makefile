@@ -40,10 +40,11 @@ types: $(VENV)/.installed-dev .cache/typing/pygents_app ## check types, strictly
 bench: $(VENV)/.installed-dev ## measure (ARGS= for benches; nothing else should be busy on the machine)
 	$(BIN)/python -m tests.bench $(ARGS)
 
-openapi: $(VENV)/.installed ## write openapi/openapi.json anew
+openapi: $(VENV)/.installed ## write openapi/openapi.json and the examples anew
 	@mkdir -p .cache openapi
 	$(BIN)/pygents openapi > .cache/openapi.json
 	mv .cache/openapi.json openapi/openapi.json
+	@$(BIN)/python -m tests.conformance.examples openapi/openapi.json openapi/examples
 
 lock: $(VENV)/bin/python ## resolve the dependencies anew into the lock files (UPGRADE=1: to their newest versions)
 	@test -x .cache/uv/bin/uv || { $(BIN)/python -m venv .cache/uv && .cache/uv/bin/python -m pip --quiet install uv; }

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.conformance.checker import as_described
 from tests.helpers import eventually
 
 Json = dict[str, Any]
@@ -99,7 +100,8 @@ class Caller:
 @asynccontextmanager
 async def calling(url: str) -> AsyncIterator[Caller]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=40, limits=limits, trust_env=False) as http:
+    checks = {"response": [as_described]}
+    async with httpx.AsyncClient(base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks) as http:
         yield Caller(http)
 
 

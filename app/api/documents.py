@@ -66,10 +66,11 @@ def no_content(description: str, *, headers: Iterable[str] = ()) -> dict[str, An
     return {"description": description, "headers": _headers(headers)}
 
 
-def body(schema: Mapping[str, Any], *types: str, required: bool = True, example: str | None = None) -> dict[str, Any]:
-    """A JSON body; ``types`` if it may be sent as others than application/json."""
-    content = {"schema": dict(schema), **_examples(example)}
-    return {"requestBody": {"required": required, "content": dict.fromkeys(types or (JSON,), content)}}
+def body(
+    schema: Mapping[str, Any], media_type: str = JSON, *, required: bool = True, example: str | None = None
+) -> dict[str, Any]:
+    content = {media_type: {"schema": dict(schema), **_examples(example)}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def _examples(name: str | None) -> dict[str, Any]:
@@ -108,7 +109,7 @@ CREATE_AGENT: dict[str, Any] = {
 
 PATCH_AGENT: dict[str, Any] = {
     "responses": responses(AGENT, AgentNotFound, CodeAgent, *BODY, *WRITES),
-    "openapi_extra": body(reference("Merge"), MERGE_PATCH, JSON, example="patch-agent"),
+    "openapi_extra": body(reference("Merge"), MERGE_PATCH, example="patch-agent"),
 }
 
 CHANGE_AGENT: dict[str, Any] = {"responses": responses(AGENT, AgentNotFound, *WRITES)}

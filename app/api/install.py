@@ -13,6 +13,7 @@ from .events import event_routes
 from .guard import Guard, bound_hosts
 from .guide import guide_routes
 from .handover import DirectSend
+from .head import HeadAsGet
 from .services import Services
 from .streams import stream_routes
 
@@ -47,6 +48,7 @@ def install(app: Application, services: Services) -> None:
     app.state.services = services
     app.router.routes.extend(event_routes(reads=services.store))
     app.router.routes.extend(stream_routes(reads=services.store, hub=services.hub))
+    app.add_middleware(cast(Any, HeadAsGet))
     app.add_middleware(
         cast(Any, Guard),
         key=AdminKey(key),

@@ -26,6 +26,8 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "batch_turns": settings.max_batch,
         "mailbox_turns": settings.mailbox_limit,
         "chain_hops": settings.max_hops,
+        "turn_attempts": requests.MOST_ATTEMPTS,
+        "turn_crashes": settings.max_crashes,
         "concurrent_turns": settings.concurrency,
         "value_bytes": Limits._field_defaults["value_bytes"],
         "turn_values": Limits._field_defaults["values"],

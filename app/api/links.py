@@ -5,7 +5,7 @@ from typing import Any
 
 OF_AGENT = ("getAgent", "patchAgent", "pauseAgent", "resumeAgent", "deleteAgent", "submitTurn", "submitTurns",
             "listTurns", "listEvents", "streamAgent")  # fmt: skip
-OF_TURN = ("getTurn", "cancelTurn", "streamTurn")
+OF_TURN = ("getTurn", "cancelTurn", "retryTurn", "streamTurn")
 
 _AGENT = {"name": "$response.body#/name"}
 _TURN = {"name": "$response.body#/agent", "id": "$response.body#/id"}
@@ -25,6 +25,7 @@ LINKS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "resumeAgent": {"200": _links(_AGENT, "getAgent", "submitTurn", "pauseAgent")},
     "submitTurn": dict.fromkeys(("200", "202"), _TO_TURN),
     "submitTurns": {"202": _links(_FIRST, *OF_TURN)},
-    "cancelTurn": dict.fromkeys(("200", "202"), _links(_TURN, "getTurn", "streamTurn")),
+    "cancelTurn": dict.fromkeys(("200", "202"), _links(_TURN, "getTurn", "retryTurn", "streamTurn")),
+    "retryTurn": dict.fromkeys(("200", "202"), _TO_TURN),
 }
 """By operation and status."""

@@ -82,6 +82,7 @@ EXAMPLES: tuple[ServiceError, ...] = (
     ),
     examples.ENDED,
     errors.CodeAgent("Agent 'greeter' is defined in the code that is served here. Change it in the code."),
+    errors.TurnNotEnded("The turn is running. Cancel it first, or wait for its end."),
     errors.MailboxFull(
         "10000 turns wait for agent 'greeter' and its mailbox holds 10000. Try again later.",
         limit=10000, queued=10000,

@@ -80,7 +80,8 @@ def _allowed(request: Request) -> str:
     """The methods of all routes at this path; the router itself knows those of the first one only."""
     routes = request.app.router.routes
     found = (getattr(route, "methods", None) or () for route in routes if route.matches(request.scope)[0] != Match.NONE)
-    return ", ".join(sorted({method for methods in found for method in methods}))
+    methods = {method for methods in found for method in methods}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _headers(error: HTTPException) -> Mapping[str, str]:

@@ -49,6 +49,9 @@ LAST_EVENT_ID = header(
     "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{0,18}$"},
     "Cursor: the last sequence number that the client has.",
 )  # fmt: skip
+SEEN = header(
+    "Last-Event-ID", {"type": "string"}, "Cursor, if the events are the answer: 1 to 18 digits; else it is not read."
+)
 AFTER = query("after", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "Events with a larger sequence number.")
 FROM = query(
     "after", {"type": "string", "pattern": "^([0-9]{0,18}|latest)$"},
@@ -108,7 +111,7 @@ def _wishes() -> list[dict[str, Any]]:
         "on_disconnect", {"type": "string", "enum": ["cancel"]},
         "Cancel the turn if the client goes away before its end; only with `Prefer: wait` or the events as the answer.",
     )  # fmt: skip
-    return [leaving, KEY, prefer, LAST_EVENT_ID]
+    return [leaving, KEY, prefer, SEEN]
 
 
 def _submitted(*raised: type[ServiceError]) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from pygents_core.tool import Retry as Policy
 
 from ..clock import Clock, from_datetime
 from ..model import NAME_PATTERN, Definition
 from ..runtime import requests
+from ..runtime.catalogue import HOOK_TYPES
 
 LONGEST_TIMEOUT = requests.MAX_TIMEOUT
 LONGEST_DELAY = requests.MAX_DELAY
@@ -36,9 +38,23 @@ def _storable(moment: datetime) -> datetime:
     return moment
 
 
+def _whole(value: object) -> object:
+    """``5.0`` is an integer to JSON Schema, and numbers are what they are worth."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_storable)]
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", max_length=64)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
+HookTypeName = Annotated[str, Field(json_schema_extra={"enum": list(HOOK_TYPES)})]
+"""Checked where the hooks' names are."""
+
+_NOT_BOTH: JsonDict = {
+    "not": {
+        "properties": {"delay": {"type": "number"}, "not_before": {"type": "string"}},
+        "required": ["delay", "not_before"],
+    }
+}
 
 
 class Body(BaseModel):
@@ -71,6 +87,8 @@ class Retry(Body):
 
 class Submit(Body):
     """A turn for an agent's mailbox."""
+
+    model_config = ConfigDict(json_schema_extra=_NOT_BOTH)
 
     tool: Word = Field(description="Name of a tool that the agent accepts.", examples=["greet"])
     args: list[Any] = Field(default=[], description="Positional arguments.")
@@ -106,7 +124,7 @@ class Merge(Body):
 
     description: str | None = Field(None, max_length=10_000)
     tools: list[Word] = Field([], max_length=1000, description="Names of registered tools; all that it shall have.")
-    hooks: dict[str, list[Word] | None] | None = Field(None, description="Names of registered hooks, by type.")
+    hooks: dict[HookTypeName, list[Word] | None] | None = Field(None, description="Names of registered hooks, by type.")
     labels: dict[Word, Annotated[str, Field(max_length=1000)] | None] | None = Field(None, max_length=100)
 
     def changes(self) -> dict[str, Any]:
@@ -123,7 +141,9 @@ class Cancel(Body):
 class Memory(Body):
     """The working memory of an agent."""
 
-    limit: int = Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps.")
+    limit: Annotated[
+        int, Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps."), BeforeValidator(_whole)
+    ]
 
 
 class CreateAgent(Body):
@@ -132,7 +152,7 @@ class CreateAgent(Body):
     name: Name = Field(examples=["greeter"])
     tools: list[Word] = Field(max_length=1000, description="Names of registered tools.", examples=[["greet"]])
     description: str = Field("", max_length=10_000)
-    hooks: dict[str, list[Word]] = Field(default={}, description="Names of registered hooks, by type.")
+    hooks: dict[HookTypeName, list[Word]] = Field(default={}, description="Names of registered hooks, by type.")
     labels: dict[Word, Annotated[str, Field(max_length=1000)]] = Field(default={}, max_length=100)
     memory: Memory | None = None
 

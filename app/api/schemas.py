@@ -182,6 +182,8 @@ class Limits(Shown):
     batch_turns: int = Field(description="Turns of one batch.")
     mailbox_turns: int = Field(description="Turns that wait for one agent, delayed ones included.")
     chain_hops: int = Field(description="Sends from a chain's first turn.")
+    turn_attempts: int = Field(description="Largest `max_attempts` of a turn.")
+    turn_crashes: int = Field(description="Ends of the process at which a turn is run again no more.")
     concurrent_turns: int = Field(description="Turns that this node runs at once.")
     value_bytes: int = Field(description="One value of a turn, as JSON.")
     turn_values: int = Field(description="Values of one turn.")

@@ -79,10 +79,10 @@ def test_requests(service: Served, unchanged: str, request_: bytes) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "allowed"), [
-    ("DELETE", "/agents", "GET, POST"),
-    ("PATCH", "/agents/x/turns", "GET, POST"),
+    ("DELETE", "/agents", "GET, HEAD, POST"),
+    ("PATCH", "/agents/x/turns", "GET, HEAD, POST"),
     ("GET", "/agents/x/turns/y/cancel", "POST"),
-    ("POST", "/healthz", "GET"),
+    ("POST", "/healthz", "GET, HEAD"),
 ])  # fmt: skip
 def test_other_methods_are_told_what_is_allowed(service: Served, method: str, path: str, allowed: str) -> None:
     answer = service.call(method, path)
@@ -106,3 +106,22 @@ def test_memory_is_bounded(service: Served) -> None:
         service.call("POST", "/agents", content=body, headers={"Content-Type": "application/json"})
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < len(body) + 20 * MEBIBYTE
+
+
+@pytest.mark.parametrize("path", ["/agents", "/turns", "/healthz", "/readyz", "/info", "/limits", "/tools", "/docs",
+                                  "/guide/", "/openapi.json", "/agents/{agent}", "/agents/{agent}/turns",
+                                  "/agents/{agent}/events"])  # fmt: skip
+def test_head_is_answered_as_get_without_content(service: Served, path: str) -> None:
+    """RFC 9110 §9.3.2. Probes and link checkers use it."""
+    where = path.format(agent=service.create())
+    get, head = service.call("GET", where), service.call("HEAD", where)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == get.headers[name]
+
+
+@pytest.mark.parametrize("path", ["/agents/{agent}/stream", "/agents/nobody/stream", "/agents/nobody", "/nothing"])
+def test_head_of_streams_and_of_what_is_not_there_comes_to_an_end(service: Served, path: str) -> None:
+    found = "{agent}" in path
+    answer = service.call("HEAD", path.format(agent=service.create()))
+    assert (answer.status_code, answer.content) == (200 if found else 404, b"")

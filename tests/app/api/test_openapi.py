@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
+from pygents_app.api.docs import FILES
 from pygents_app.api.install import Application
 from pygents_app.api.openapi import operations, text
 from pygents_app.api.problem_documents import EXAMPLES
@@ -72,7 +73,7 @@ def test_it_is_served(service: Served, document: dict[str, Any]) -> None:
 
 
 def test_every_route_is_in_it_and_nothing_else(service: Served, document: dict[str, Any]) -> None:
-    pages = {"/openapi.json", "/docs", "/docs.js", "/docs.css", "/guide/", "/guide/{page}"}
+    pages = {*FILES, "/openapi.json", "/guide/", "/guide/{page}"}
     served = {
         (path.replace("{turn_id}", "{id}"), method.lower())
         for route in service.app.router.routes

@@ -21,6 +21,7 @@ KEYS = [
     "attempt", "retry", "retry_of", "created_at", "not_before", "start_time", "end_time", "output", "values", "error",
     "parent", "root", "hops", "truncated", "links",
 ]  # fmt: skip
+NOBODY = "0198a3c4-7e1b-7cc0-8f5e-0242ac120002"
 DONE = Outcome(TurnStatus.COMPLETED, output=b'"done"')
 
 
@@ -221,7 +222,7 @@ class TestIdempotency:
 
 class TestRead:
     @pytest.mark.parametrize(
-        "id_", ["x", "%00", "%0d%0aX:y", "0" * 36, "A" * 8, new_id().upper(), new_id() + "%0a", new_id()]
+        "id_", ["x", "%00", "%0d%0aX:y", "0" * 36, "A" * 8, NOBODY.upper(), NOBODY + "%0a", NOBODY]
     )
     def test_what_is_no_turn_is_not_found(self, service: Served, id_: str) -> None:
         agent = service.create()

@@ -1,0 +1,124 @@
+"""A running service under fuzzing, by operations and along links: it never fails, and each answer is as described.
+
+The seed is printed; ``FUZZ_SEED=… pytest tests/conformance`` makes the same requests again.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conformance.narrowed import bounded, informed, plain, wanting_a_key
+from tests.conftest import STRICT
+from tests.service import Service, serving
+
+HERE = Path(__file__).parent
+KEY = "a-key-for-the-tests-0123456789"
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+SEED = os.environ.get("FUZZ_SEED", "1" if STRICT else str(random.randint(1, 10**6)))
+SECONDS = 300.0
+ENDLESS = "streamAgent"
+FINITE = ("--exclude-operation-id", ENDLESS)
+NOT_EVERYTHING_FITS = ("--exclude-checks", "positive_data_acceptance")
+
+pytestmark = pytest.mark.timeout(SECONDS)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service to fuzz."""
+
+    service: Service
+    locked: bool
+    folder: Path
+
+    def fuzz(self, document: Mapping[str, Any], *arguments: str) -> None:
+        """Run ``schemathesis`` with further arguments. Fails if it finds anything."""
+        path = self.folder / "openapi.json"
+        path.write_text(json.dumps(document))
+        key = ["--header", f"Authorization: Bearer {KEY}"] if self.locked else []
+        command = [
+            str(SCHEMATHESIS), "--config-file", str(HERE / "schemathesis.toml"), "--no-color", "run", str(path),
+            "--url", self.service.url, "--seed", SEED, "--continue-on-failure", "--no-shrink", *key, *arguments,
+        ]  # fmt: skip
+        self._resume(key)
+        print(f"seed {SEED}: {' '.join(command)}")
+        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+        print(ran.stdout, ran.stderr)
+        assert ran.returncode == 0, "what was found is in the output"
+        assert " passed" in ran.stdout
+        assert self.service.is_ready()
+
+    def _resume(self, key: Sequence[str]) -> None:
+        """Whatever was fuzzed before may have paused the agent, and then no turn of it would end."""
+        headers = dict(header.split(": ") for header in key[1:])
+        answer = httpx.post(f"{self.service.url}/agents/code/resume", headers=headers, trust_env=False)
+        assert answer.status_code == 200
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    folder = tmp_path_factory.mktemp("server")
+    with serving(folder, HERE / "tools.py") as service:
+        yield Target(service, locked=False, folder=folder)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Target]:
+    """A service that wants a key."""
+    with serving(tmp_path, HERE / "tools.py", settings={"admin_key": KEY}) as service:
+        yield Target(service, locked=True, folder=tmp_path)
+
+
+def test_what_is_valid_is_accepted(target: Target) -> None:
+    target.fuzz(informed(), *FINITE, "--mode", "positive", "--max-examples", "8")
+
+
+def test_what_is_not_valid_is_refused(target: Target) -> None:
+    target.fuzz(plain(), *FINITE, *NOT_EVERYTHING_FITS, "--mode", "negative", "--max-examples", "3")
+
+
+def test_valid_or_not_it_is_answered_as_described(target: Target) -> None:
+    """Keys that are used again, tools and hooks that do not exist, parameters that do not go together."""
+    one_by_one = ("--phases", "fuzzing")
+    target.fuzz(bounded(), *FINITE, *NOT_EVERYTHING_FITS, *one_by_one, "--mode", "positive", "--max-examples", "8")
+
+
+def test_streams_without_end(target: Target) -> None:
+    its = ("--include-operation-id", ENDLESS, "--phases", "fuzzing", "--request-timeout", "0.3")
+    target.fuzz(informed(), *its, "--max-examples", "15")
+
+
+def test_turns_and_their_streams(target: Target) -> None:
+    """Few operations, so that many steps lead from a turn to its events."""
+    operations = ("submitTurn", "submitTurns", "cancelTurn", "getTurn", "streamTurn")
+    its = [part for name in operations for part in ("--include-operation-id", name)]
+    target.fuzz(informed(), *its, "--phases", "stateful", "--mode", "positive", "--max-examples", "20")
+
+
+def test_turns_answered_with_their_events(target: Target) -> None:
+    its = ("--include-operation-id", "submitTurn", "--header", "Accept: text/event-stream", "--request-timeout", "1")
+    target.fuzz(informed(), *its, "--phases", "fuzzing", "--mode", "positive", "--max-examples", "20")
+
+
+def test_a_key_is_asked_for_everywhere(locked: Target) -> None:
+    its = ("--phases", "fuzzing", "--mode", "positive", "--max-examples", "3")
+    locked.fuzz(wanting_a_key(informed()), *FINITE, *its)
+
+
+@pytest.mark.slow
+def test_what_is_valid_is_accepted_for_long(target: Target) -> None:
+    target.fuzz(informed(), *FINITE, "--mode", "positive", "--max-examples", "60")
+
+
+@pytest.mark.slow
+def test_what_is_not_valid_is_refused_for_long(target: Target) -> None:
+    target.fuzz(plain(), *FINITE, *NOT_EVERYTHING_FITS, "--mode", "negative", "--max-examples", "60")
