@@ -91,9 +91,15 @@ class Executor:
         self._plan_sweep()
 
     def _start(self, turn: Turn, definition: Definition, begun: Begun | None) -> None:
-        """A turn that waited for its lock is begun by its own runner; hearing of that again starts nothing."""
-        if turn.id in self._runners:
+        """A turn that waits for its lock is begun by its own runner; hearing of that again starts nothing.
+
+        It may be begun without the lock, too, if its tool was taken from the agent: the runner that waits gives way.
+        """
+        known = self._runners.get(turn.id)
+        if known is not None and (begun is None or known.has_begun or known.accepts(begun)):
             return
+        if known is not None:
+            known.give_way()
         if begun is None:
             self._waiting.add(turn.id)
             self._waiting_agents.add(turn.spec.agent)
@@ -106,7 +112,8 @@ class Executor:
 
     def _ended(self, runner: Runner) -> None:
         self._waits_no_more(runner)
-        del self._runners[runner.turn.id]
+        if self._runners.get(runner.turn.id) is runner:
+            del self._runners[runner.turn.id]
         self._on_ended(runner)
 
     def _waits_no_more(self, runner: Runner) -> None:
