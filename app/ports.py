@@ -74,7 +74,11 @@ class Reads(Protocol):
         ...
 
     async def read_events(self, agent: str, after: int, limit: int, up_to: int | None = None) -> list[Event]:
-        """Events with ``after < seq <= up_to``, at most ``limit``, in order, without a gap."""
+        """Events with ``after < seq <= up_to``, at most ``limit``, in order, without a gap.
+
+        The log of a deleted agent can be read to its end until it is purged, also if another agent has its name: the
+        answer then ends with ``agent.deleted``, and what follows is the other's.
+        """
         ...
 
     async def read_memory(self, agent: str) -> bytes | None: ...

@@ -45,7 +45,8 @@ class Events:
         listed = await self._reads.get_agent(name)
         if listed is None:
             raise AgentNotFound(f"there is no agent {name!r}")
-        page = await self._page(name, after, limit, types)
+        # Below that lies what was pruned, and perhaps the log of a deleted agent that had the name before.
+        page = await self._page(name, max(after, listed.head.earliest - 1), limit, types)
         return Response(page.to_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def _page(self, name: str, cursor: int, limit: int, types: frozenset[EventType] | None) -> EventPage:

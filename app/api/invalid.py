@@ -11,7 +11,12 @@ MOST_ERRORS = 100
 
 def of_body(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """pydantic's errors about a body. The values that were sent are not repeated: they may be large or secret."""
-    return [{"pointer": pointer(error["loc"]), "detail": _say(error)} for error in errors[:MOST_ERRORS]]
+    return [{"pointer": pointer(_place(error["loc"])), "detail": _say(error)} for error in errors[:MOST_ERRORS]]
+
+
+def _place(loc: Sequence[Any]) -> Sequence[Any]:
+    """pydantic marks an error about a member's name by one more step, which leads nowhere in the body."""
+    return loc[:-1] if len(loc) > 2 and loc[-1] == "[key]" else loc
 
 
 def of_parameters(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -25,5 +30,9 @@ def _say(error: Mapping[str, Any]) -> str:
             return "not known here"
         case "missing":
             return "missing"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return "must be a JSON object"
+        case "list_type":
+            return "must be an array"
         case _:
             return str(error["msg"]).removeprefix("Value error, ")

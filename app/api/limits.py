@@ -23,7 +23,7 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "wait_seconds": queries.MAX_WAIT,
         "timeout_seconds": requests.LONGEST_TIMEOUT,
         "delay_seconds": requests.LONGEST_DELAY,
-        "batch_turns": settings.max_batch,
+        "batch_turns": min(settings.max_batch, settings.mailbox_limit),
         "mailbox_turns": settings.mailbox_limit,
         "chain_hops": settings.max_hops,
         "turn_attempts": requests.MOST_ATTEMPTS,

@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 from pygents_core.tool import Retry as Policy
 
 from ..clock import Clock, from_datetime
+from ..errors import InvalidRequest
 from ..model import NAME_PATTERN, Definition
 from ..runtime import requests
 from ..runtime.catalogue import HOOK_TYPES
@@ -19,6 +20,7 @@ LONGEST_DELAY = requests.MAX_DELAY
 """Seconds."""
 MOST_ATTEMPTS = 1000
 LARGEST_MEMORY = 100_000
+MOST_TOOLS = 1000
 """Items."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -111,7 +113,11 @@ class Submit(Body):
 
     def _due(self, clock: Clock) -> int | None:
         if self.not_before is not None:
-            return from_datetime(self.not_before)
+            due = from_datetime(self.not_before)
+            if due - clock() > LONGEST_DELAY * 1_000_000:
+                problem = f"must be at most {LONGEST_DELAY:g} seconds ahead"
+                raise InvalidRequest("The body is not valid.", errors=[{"pointer": "/not_before", "detail": problem}])
+            return due
         return clock() + round(self.delay * 1_000_000) if self.delay else None
 
 
@@ -123,7 +129,9 @@ class Merge(Body):
     """A merge patch (RFC 7396) of an agent: what is not named stays, null removes, arrays are replaced."""
 
     description: str | None = Field(None, max_length=10_000)
-    tools: list[Word] = Field([], max_length=1000, description="Names of registered tools; all that it shall have.")
+    tools: list[Word] = Field(
+        [], max_length=MOST_TOOLS, description="Names of registered tools; all that it shall have."
+    )
     hooks: dict[HookTypeName, list[Word] | None] | None = Field(None, description="Names of registered hooks, by type.")
     labels: dict[Word, Annotated[str, Field(max_length=1000)] | None] | None = Field(None, max_length=100)
 
@@ -150,7 +158,7 @@ class CreateAgent(Body):
     """An agent made of tools that are registered here."""
 
     name: Name = Field(examples=["greeter"])
-    tools: list[Word] = Field(max_length=1000, description="Names of registered tools.", examples=[["greet"]])
+    tools: list[Word] = Field(max_length=MOST_TOOLS, description="Names of registered tools.", examples=[["greet"]])
     description: str = Field("", max_length=10_000)
     hooks: dict[HookTypeName, list[Word]] = Field(default={}, description="Names of registered hooks, by type.")
     labels: dict[Word, Annotated[str, Field(max_length=1000)]] = Field(default={}, max_length=100)

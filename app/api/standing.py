@@ -37,17 +37,18 @@ async def show(services: Services, listed: ListedAgent) -> Shown:
 
 async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = True, head: Head | None = None) -> bytes:
     """A turn with what it waits for. Only the turn at the head of a mailbox needs a look at its agent."""
-    paused = owned = retries = False
+    paused = owned = gone = retries = False
     if placed.turn.status is TurnStatus.QUEUED and placed.place == 1:
         head = head or await _head(services, placed.turn.spec.agent)
         if head is not None:
             paused, owned, retries = head.paused, not head.idle, head.retry_at is not None
+            gone = is_gone(head.definition, services.code_agents)
     waits = representations.waiting_for(
         placed,
         paused=paused,
         owned=owned,
         has_lock=not services.dispatcher.waits_for_lock(placed.turn.id),
-        has_tool=placed.turn.spec.tool in services.catalogue.tools(),
+        has_tool=not gone and placed.turn.spec.tool in services.catalogue.tools(),
         retries=retries,
     )
     return representations.turn_json(placed, waits, whole=whole)

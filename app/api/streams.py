@@ -4,22 +4,22 @@ Errors are raised before the response has started. What passes by itself is answ
 because an EventSource that sees another status stops for good (WHATWG HTML §9.2.3).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..errors import AgentNotFound, TurnNotFound, Unavailable
-from ..model import EventType
+from ..model import EventType, Turn
 from ..ports import Reads
 from ..streaming import sse
 from ..streaming.hub import Hub, opening_retry
 from ..streaming.subscription import farewell
 from ..streaming.watch import Watch
+from .connection import Connection
 from .cursors import Asked, Opening, open_agent, open_turn
 from .event_query import asked_of, query_of, types_of
 from .handover import HANDOVER, Follow
@@ -35,7 +35,10 @@ PARAMETERS = frozenset({"after", "tail", "types"})
 
 
 class Wish(NamedTuple):
-    """Which stream a client wants. ``gone`` is awaited if it goes away before the stream has come to its end."""
+    """Which stream a client wants. ``gone`` is awaited if it goes away before the stream has come to its end.
+
+    ``accepted``: the turn of it, if it was accepted just now, by the same request.
+    """
 
     agent: str
     turn_id: str | None
@@ -43,6 +46,7 @@ class Wish(NamedTuple):
     types: frozenset[EventType] | None = None
     headers: tuple[RawHeader, ...] = ()
     gone: Callable[[], Awaitable[None]] | None = None
+    accepted: Turn | None = None
 
 
 class EventStreams:
@@ -82,6 +86,10 @@ class EventStreams:
         """Answer; if that has opened a stream, return what follows it and then leaves the watch."""
         try:
             opening = await self._opening(wish, watch)
+        except (AgentNotFound, TurnNotFound):
+            if wish.accepted is None:
+                raise
+            opening = await self._last_of(wish.accepted, watch)
         except Unavailable:
             await _answer(wish, send, farewell("unavailable"))
             return None
@@ -109,10 +117,18 @@ class EventStreams:
             raise TurnNotFound(f"agent {wish.agent!r} has no turn {wish.turn_id!r}")
         return open_turn(wish.asked, placed.turn, earliest=earliest, latest=watch.latest)
 
+    async def _last_of(self, accepted: Turn, watch: Watch) -> Opening:
+        """The agent was deleted since the turn was accepted; its log can still be read, and has the turn's end."""
+        seq = cursor = accepted.first_seq - 1
+        while events := await self._reads.read_events(watch.agent, seq, 1000):
+            seq = events[-1].seq
+            watch.reaches(seq)
+        return Opening(cursor)
+
     async def _follow(self, wish: Wish, cursor: int, watch: Watch, send: Send, receive: Receive) -> None:
         """Let the hub send, and wait: ``receive`` tells of a client that goes away and of a response that has ended."""
         subscription = self._hub.join(
-            watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, abort=_cutter(send)
+            watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, connection=Connection(send)
         )
         try:
             while (await receive())["type"] != "http.disconnect":
@@ -164,12 +180,3 @@ async def _nothing(wish: Wish, send: Send) -> None:
     headers = [(b"cache-control", b"no-store"), *wish.headers]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
-
-
-def _cutter(send: Send) -> Callable[[], object]:
-    """How to cut a client that takes nothing: closing would wait for it, so abort the transport if the server shows it.
-
-    uvicorn's ``send`` is a method of an object that has the transport. Else the call is cancelled.
-    """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    return transport.abort if transport is not None else cast("asyncio.Task[None]", asyncio.current_task()).cancel

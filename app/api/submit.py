@@ -1,18 +1,19 @@
 """Submitting turns: the hot path, so plain Starlette routes. FastAPI's machinery costs more than all of this."""
 
+import logging
 import re
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive
 
 from ..clock import system_clock
 from ..commands import Enqueued
-from ..errors import InvalidRequest, MalformedHeader, TurnEnded
+from ..errors import AgentNotFound, InvalidRequest, MalformedHeader, ServiceError, TurnEnded
 from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
+from .connection import Waiter
 from .guard import CALLER
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit
@@ -25,6 +26,8 @@ PATH = "/agents/{name}/turns"
 BATCH_PATH = "/agents/{name}/turns/batch"
 RETRY_PATH = "/agents/{name}/turns/{id}/retry"
 JSON = "application/json"
+
+log = logging.getLogger(__name__)
 
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
@@ -49,7 +52,7 @@ async def submit_batch(request: Request) -> Response:
     _refuse_query(request)
     key = _idempotency_key(request)
     value = await bodies.read_json(request)
-    asked = _requests(value, its.settings.max_batch)
+    asked = _requests(value, min(its.settings.max_batch, its.settings.mailbox_limit))
     digest = bodies.digest(value) if key is not None else b""
     accepted = await its.submission.submit(
         name, asked, caller=request.scope[CALLER], key=key, digest=digest, batch=True
@@ -115,7 +118,7 @@ async def _answer(its: Services, request: Request, wishes: Wishes, accepted: Enq
     if wishes.wait is not None:
         headers |= wishes.applied
         try:
-            placed = await _wait(its, placed, wishes.wait, request.receive)
+            placed = await _wait(its, placed, wishes.wait, request)
         except Gone:
             if leaving is not None:
                 await leaving.cancel()
@@ -123,10 +126,11 @@ async def _answer(its: Services, request: Request, wishes: Wishes, accepted: Enq
     return Response(await standing.turn_json(its, placed), status, headers=headers, media_type=JSON)
 
 
-async def _wait(its: Services, placed: PlacedTurn, seconds: int, receive: Receive) -> PlacedTurn:
+async def _wait(its: Services, placed: PlacedTurn, seconds: int, request: Request) -> PlacedTurn:
     if placed.turn.ended or not seconds:
         return placed
-    return await ended(its, placed.turn.id, placed.turn.spec.agent, seconds, receive)
+    turn, client = placed.turn, Waiter(request)
+    return await ended(its, turn.id, turn.spec.agent, seconds=seconds, client=client, accepted=placed)
 
 
 def _events(
@@ -136,7 +140,7 @@ def _events(
     assert wishes.events is not None  # noqa: S101
     raw = tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
     gone = leaving.cancel if leaving is not None else None
-    wish = Wish(placed.turn.spec.agent, placed.turn.id, wishes.events, headers=raw, gone=gone)
+    wish = Wish(placed.turn.spec.agent, placed.turn.id, wishes.events, headers=raw, gone=gone, accepted=placed.turn)
     return StreamAnswer(EventStreams(reads=its.store, hub=its.hub), wish)
 
 
@@ -155,5 +159,7 @@ class _Leaving(NamedTuple):
         spec = self.placed.turn.spec
         try:
             await self.its.submission.cancel(spec.agent, spec.id, by=self.by, reason="the client disconnected")
-        except TurnEnded:
+        except (TurnEnded, AgentNotFound):
             return
+        except ServiceError as error:
+            log.warning("turn %s could not be cancelled for the client that left: %s", spec.id, error)

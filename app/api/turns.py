@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ..errors import AgentNotFound, InvalidRequest, TurnEnded, TurnNotFound
 from ..model import PlacedTurn
 from . import bodies, standing
+from .connection import Waiter
 from .documents import CANCEL, GET_TURN, JSON, READS, TURN, TURNS, responses
 from .guard import CALLER
 from .names import agent_name, turn_id
@@ -17,7 +18,7 @@ from .queries import CancelQuery, TurnQuery, TurnsQuery
 from .representations import page_json
 from .requests import Cancel
 from .services import Services, services
-from .waiting import ended, read_turn
+from .waiting import Gone, ended, read_turn
 
 router = APIRouter(tags=["turns"], redirect_slashes=False)
 
@@ -46,13 +47,13 @@ async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]
 @router.get("/agents/{name}/turns/{id}", operation_id="getTurn", **GET_TURN)
 async def get_turn(request: Request, name: str, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
     """One turn. With `wait`, the answer comes when the turn has ended or the time is over, whichever is first."""
-    return await _turn(services(request), turn_id(id), agent_name(name), query.wait)
+    return await _turn(request, turn_id(id), agent_name(name), query.wait)
 
 
 @router.get("/turns/{id}", operation_id="getTurnById", responses=responses(TURN, TurnNotFound, *READS))
 async def get_turn_by_id(request: Request, id: str, query: Annotated[TurnQuery, Query()]) -> Response:
     """One turn, of whatever agent."""
-    return await _turn(services(request), turn_id(id), None, query.wait)
+    return await _turn(request, turn_id(id), None, query.wait)
 
 
 @router.post("/agents/{name}/turns/{id}/cancel", operation_id="cancelTurn", **CANCEL)
@@ -78,6 +79,13 @@ async def _check_cursor(its: Services, after: str | None, agent: str | None) -> 
         raise InvalidRequest("The query is not valid.", errors=errors)
 
 
-async def _turn(its: Services, wanted: str, agent: str | None, wait: int) -> Response:
-    placed = await ended(its, wanted, agent, wait) if wait else await read_turn(its, wanted, agent)
+async def _turn(request: Request, wanted: str, agent: str | None, wait: int) -> Response:
+    its = services(request)
+    try:
+        if wait:
+            placed = await ended(its, wanted, agent, seconds=wait, client=Waiter(request))
+        else:
+            placed = await read_turn(its, wanted, agent)
+    except Gone:
+        return Response(status_code=204)  # nobody reads it
     return Response(await standing.turn_json(its, placed), media_type=JSON)

@@ -1,13 +1,8 @@
 """Waiting for a turn's end, in one place: for ``?wait=`` and for ``Prefer: wait``."""
 
-import asyncio
-
-from starlette.types import Receive
-
 from ..errors import TurnNotFound
 from ..model import PlacedTurn
-from ..streaming.endings import Ending
-from ..streaming.leaving import wait_or_leave
+from ..streaming.leaving import Client, wait_or_leave
 from .names import no_turn
 from .services import Services
 
@@ -25,28 +20,32 @@ async def read_turn(its: Services, turn_id: str, agent: str | None) -> PlacedTur
 
 
 async def ended(
-    its: Services, turn_id: str, agent: str | None, seconds: float, receive: Receive | None = None
+    its: Services,
+    turn_id: str,
+    agent: str | None,
+    *,
+    seconds: float,
+    client: Client,
+    accepted: PlacedTurn | None = None,
 ) -> PlacedTurn:
-    """The turn when it has ended or ``seconds`` are over. Raises TurnNotFound, and Gone if ``receive`` says so.
+    """The turn when it has ended or ``seconds`` are over. Raises TurnNotFound, and Gone if the client goes away.
 
-    Registers first, then reads: no end falls in between.
+    Registers first, then reads: no end falls in between. ``accepted``: the turn as it was stored just now. Its agent
+    may be deleted before it is looked at again; it was accepted all the same.
     """
     with its.hub.ending(turn_id) as ending:
-        placed = await read_turn(its, turn_id, agent)
+        try:
+            placed = await read_turn(its, turn_id, agent)
+        except TurnNotFound:
+            if accepted is None:
+                raise
+            return accepted
         if placed.turn.ended:
             return placed
-        await _first(ending, receive, seconds)
+        if await wait_or_leave(ending, client, seconds):
+            raise Gone
     try:
         return await read_turn(its, turn_id, agent)
     except TurnNotFound:  # it ended because its agent was deleted
         turn = ending.result() if ending.done() and not ending.cancelled() else None
-        if turn is None:
-            raise
-        return PlacedTurn(turn)
-
-
-async def _first(ending: Ending, receive: Receive | None, seconds: float) -> None:
-    if receive is None:
-        await asyncio.wait([ending], timeout=seconds)
-    elif await wait_or_leave(ending, receive, seconds):
-        raise Gone
+        return PlacedTurn(turn) if turn is not None else placed

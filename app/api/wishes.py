@@ -14,7 +14,9 @@ from .queries import MAX_WAIT
 EVENT_STREAM = "text/event-stream"
 PARAMETERS = frozenset({"on_disconnect"})
 
-_PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
+_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+"""Of a list in a header; a comma within a quoted string separates nothing (RFC 9110 §5.6.1, §5.6.4)."""
+_PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,18})\"?\s*(?:;.*)?", re.IGNORECASE)
 
 
 class Wishes(NamedTuple):
@@ -52,20 +54,24 @@ def waiting_time(prefer: Iterable[str]) -> int | None:
 
     What is not known or malformed is as good as absent, because a preference is not a demand.
     """
-    for preference in ",".join(prefer).split(","):
+    for preference in _ELEMENT.findall(",".join(prefer)):
         if found := _PREFERENCE.fullmatch(preference):
             return min(int(found[1]), MAX_WAIT)
     return None
 
 
 def wants_events(accept: Iterable[str]) -> bool:
-    """Whether an event stream is named, and is not liked less than JSON (RFC 9110 §12.5.1)."""
+    """Whether an event stream is named, and is not liked less than JSON (RFC 9110 §12.5.1).
+
+    A range does not name it: ``*/*`` is what every client sends that has not thought about it.
+    """
     likes: dict[str, float] = {}
-    for each in ",".join(accept).split(","):
+    for each in _ELEMENT.findall(",".join(accept)):
         name, *parameters = (part.strip().lower() for part in each.split(";"))
         likes.setdefault(name, _quality(parameters))
     events = likes.get(EVENT_STREAM, 0.0)
-    return events > 0 and events >= likes.get("application/json", 0.0)
+    json = next((likes[name] for name in ("application/json", "application/*", "*/*") if name in likes), 0.0)
+    return events > 0 and events >= json
 
 
 def _quality(parameters: Iterable[str]) -> float:

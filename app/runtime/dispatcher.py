@@ -222,6 +222,6 @@ class Dispatcher:
             if wait > 0:
                 return wait
             for name in agents:
-                with self._capacity.starting() as starter, suppress(AgentNotFound):
+                with self._capacity.starting() as starter, suppress(AgentNotFound):  # deleted in the meantime
                     await self._store.execute(Promote(name, starter))
         return SCAN_SECONDS

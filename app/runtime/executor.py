@@ -91,13 +91,19 @@ class Executor:
         self._plan_sweep()
 
     def _start(self, turn: Turn, definition: Definition, begun: Begun | None) -> None:
-        """A turn that waited for its lock is begun by its own runner; hearing of that again starts nothing.
+        """A turn that waits for its lock is begun by its own runner; hearing of that again starts nothing.
 
+        It may be begun without the lock, too, if its tool was taken from the agent: the runner that waits gives way.
         Another attempt may come before the runner of the last one has heard that its end is stored.
         """
-        known, attempt = self._runners.get(turn.id), turn.attempt if begun is not None else turn.attempt + 1
-        if known is not None and not (known.has_begun and attempt > known.turn.attempt):
+        known = self._runners.get(turn.id)
+        attempt = turn.attempt if begun is not None else turn.attempt + 1
+        if known is not None and known.has_begun and attempt <= known.turn.attempt:
             return
+        if known is not None and not known.has_begun and (begun is None or known.accepts(begun)):
+            return
+        if known is not None and not known.has_begun:
+            known.give_way()
         if begun is None:
             self._waiting.add(turn.id)
             self._waiting_agents.add(turn.spec.agent)

@@ -5,7 +5,6 @@ import logging
 from contextlib import suppress
 
 from ..clock import Clock
-from ..errors import ServiceError
 from ..ports import Store
 
 log = logging.getLogger("pygents.pruner")
@@ -38,8 +37,8 @@ class Pruner:
         while True:
             try:
                 await self.prune()
-            except ServiceError as error:
-                log.warning("pruning failed, it is tried again: %s", error)
+            except Exception as error:
+                log.warning("pruning failed, it is tried again: %r", error)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def prune(self) -> None:

@@ -52,6 +52,13 @@ class Roster:
         """The agent of the code, or one built from its stored definition with those of its tools that are here."""
         return self._agents.get(definition.name) or self._build(definition)
 
+    def refresh(self, agent: Agent, definition: Definition) -> None:
+        """Bring an agent that was built for a turn up to date; one of the code is as the code has it."""
+        if definition.name not in self._agents:
+            agent.description = definition.description
+            agent.hooks.clear()
+            agent.hooks.update(_hooks(definition))
+
     def load_memory(self, agent: Agent, stored: bytes | None) -> None:
         """Give the agent's object the memory that was committed last; at first that with which the code made it."""
         if agent.memory is None:

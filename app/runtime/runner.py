@@ -70,6 +70,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._scribe: Scribe | None = None
         self._core: CoreTurn[Any] | None = None
+        self._agent: Agent | None = None
         self._output = Output(streaming=False)
         self._ending = Ending(CANCELLED)
         self._values = 0
@@ -77,6 +78,8 @@ class Runner:
         self._put: tuple[Agent, CoreTurn[Any]] | None = None
         self._stop: Stop | None = None
         self._stop_at: float | None = None
+        self._claiming = False
+        self._offered: Begun | None = None
         if begun is not None:
             self._scribe = self._new_scribe(begun)
         self._task = self._loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
@@ -94,6 +97,16 @@ class Runner:
     def was_refused(self) -> bool:
         """Whether the store did not let it begin, for now."""
         return isinstance(self._error, ServiceError)
+
+    def accepts(self, begun: Begun) -> bool:
+        """Whether a turn that waits, and is about to claim, goes on from what somebody else has begun."""
+        if self._claiming:
+            self._offered = begun
+        return self._claiming
+
+    def give_way(self) -> None:
+        """Wait no longer: another runner has the turn."""
+        self._task.cancel()
 
     # --- the user's code ---------------------------------------------------------------------------------------------
 
@@ -114,10 +127,9 @@ class Runner:
             self._error = refusal
 
     async def _perform(self, begun: Begun | None) -> None:
-        if self.turn.spec.tool not in self.definition.tools:
-            raise ToolRemoved(f"tool {self.turn.spec.tool!r} was taken from agent {self.agent!r} while the turn waited")
+        self._check_tool()
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)
-        agent = self._kit.roster.agent(self.definition)
+        self._agent = agent = self._kit.roster.agent(self.definition)
         self._output = Output(streaming=core.tool.is_streaming)
         if core.tool.memory_parameter is not None:
             self._kit.roster.load_memory(agent, await self._kit.store.read_memory(self.agent))
@@ -133,18 +145,32 @@ class Runner:
         begun = await self._claim()
         if self._core is not None:
             self._enter(self._core, begun)
+        if self._agent is not None and begun.definition != self.definition:
+            self.definition = begun.definition
+            self._kit.roster.refresh(self._agent, begun.definition)
+            self._check_tool()
+
+    def _check_tool(self) -> None:
+        """The agent may have lost it while the turn waited."""
+        if self.turn.spec.tool not in self.definition.tools:
+            raise ToolRemoved(f"tool {self.turn.spec.tool!r} was taken from agent {self.agent!r} while the turn waited")
 
     async def _claim(self) -> Begun:
         """Raises NotBegun if the turn may not begin (any more), ServiceError if the store refuses."""
         starter = self._kit.capacity.holding(self.turn.spec.tool)
         if starter is None:
             raise NotBegun
-        claimed = await self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
-        if claimed.begun is None:
+        self._claiming = True
+        try:
+            claimed = await self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
+        finally:
+            self._claiming = False
+        begun = claimed.begun or self._offered
+        if begun is None:
             raise NotBegun
-        self._scribe = self._new_scribe(claimed.begun)
+        self._scribe = self._new_scribe(begun)
         self._began(self)
-        return claimed.begun
+        return begun
 
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
         """From here on the code is this turn's: what it sends is fenced by it."""
@@ -227,7 +253,7 @@ class Runner:
             telling.add_done_callback(_background.discard)
         self._ended(self)
         # They know each other, and what the code made: only a garbage collection would find them.
-        self._scribe = self._core = self._put = None
+        self._scribe = self._core = self._put = self._agent = None
 
     def _code_stopped(self, task: "asyncio.Task[None]") -> None:
         error = asyncio.CancelledError() if task.cancelled() else self._error

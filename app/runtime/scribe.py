@@ -113,7 +113,7 @@ class Scribe:
             self._loop.call_later(REPEAT_SECONDS, self._execute, _bare(command))
         elif error is not None and isinstance(command, Finish) and not command.hold:
             # A deleted agent stays owned until its code has stopped. If it has another owner, this changes nothing.
-            log.info("%s: its end was not accepted, the agent was deleted or has another owner", self._begun.turn.ref)
+            log.debug("%s: its end was not accepted, the agent was deleted or has another owner", self._begun.turn.ref)
             self._execute(self._release())
         else:
             self._written(command, done.result() if error is None and not done.cancelled() else None)

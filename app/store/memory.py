@@ -103,7 +103,7 @@ class MemoryRows:
         return agent.head if agent is not None else None
 
     def turn(self, turn_id: str) -> Turn | None:
-        return self._tables.turns.get(turn_id)
+        return self._tables.turn(turn_id)
 
     def next_turn(self, head: Head) -> Turn | None:
         return next(iter(self._tables.queued(self._tables.agents[head.name])), None)
@@ -214,9 +214,12 @@ class MemorySnapshot:
         return [turn.ref for turn in turns if turn is not None and turn.spec.parent and turn.spec.parent.id == turn_id]
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
-        known = self._tables.agents.get(agent)
-        if known is None:
-            return []
+        for known in (*(one for one in self._tables.deleted if one.head.name == agent), self._tables.agents.get(agent)):
+            if known is not None and (found := self._events_of(known, after, limit, up_to)):
+                return found
+        return []
+
+    def _events_of(self, known: _Agent, after: int, limit: int, up_to: int | None) -> list[Event]:
         before = known.events[0].seq - 1 if known.events else 0  # the rest is without a gap: an index will do
         start = max(after - before, 0)
         end = start + limit if up_to is None else min(start + limit, up_to - before)

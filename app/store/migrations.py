@@ -1,6 +1,8 @@
 """Bringing a database file to the schema of this version: forward only, each step in a transaction of its own."""
 
 import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 
 from ..errors import StartupError
 from .statements import migrations
@@ -24,6 +26,26 @@ def migrate(db: sqlite3.Connection, shown: str) -> None:
         )
     for number in range(version + 1, newest + 1):
         _step(db, number, steps[number])
+    with closing(_fresh(steps)) as fresh:
+        expected = _shape(fresh)
+    if _shape(db) != expected:
+        raise StartupError(
+            f"{shown} has schema version {newest}, but not as this version of pygents makes it: a version under "
+            "development wrote it, or somebody changed it. Move it away, or give --store another file."
+        )
+
+
+def _fresh(steps: Mapping[int, str]) -> sqlite3.Connection:
+    """A database in memory that has been through all steps."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for number in sorted(steps):
+        _step(db, number, steps[number])
+    return db
+
+
+def _shape(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    found = db.execute("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")
+    return found.fetchall()
 
 
 def _check_owner(db: sqlite3.Connection, version: int, shown: str) -> None:

@@ -62,8 +62,12 @@ class SqliteSnapshot:
         return [TurnRef(agent, child) for agent, child in self._all("list_children", (turn_id,))]
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
-        rows = self._all("list_events", (agent, after, LAST if up_to is None else up_to, limit))
-        return [codec.event_of(agent, row) for row in rows]
+        """Of a deleted agent, too, until it is purged: streams that are behind come to the end of its log."""
+        last = LAST if up_to is None else up_to
+        for (number,) in self._all("find_logs", {"name": agent, "after": after}):
+            if rows := self._all("list_events", (number, after, last, limit)):
+                return [codec.event_of(agent, row) for row in rows]
+        return []
 
     def read_memory(self, agent: str) -> bytes | None:
         row = self._one("find_memory", (agent,))

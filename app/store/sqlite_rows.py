@@ -138,6 +138,7 @@ class SqliteRows:
         if old is not None and old.head.deleted and not head.deleted:
             self._flush()  # under the old number, what is still to be written of it
             self._db.execute(self._sql["retire_agent"], (old.id,))
+            self._db.execute(self._sql["delete_purged_agent"], {"agent": old.id})
             old = None
         if old is None:
             number = self._db.execute(self._sql["insert_agent"], codec.agent_row(head)).lastrowid

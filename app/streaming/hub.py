@@ -14,7 +14,7 @@ from ..model import EventType
 from ..ports import Listener, Notice, Reads
 from .endings import Ending, Endings
 from .ring import PROCESS_BYTES, Rings
-from .subscription import EVERYTHING, PATIENCE, Patience, Send, Subscription, Wanted, farewell
+from .subscription import EVERYTHING, PATIENCE, Connection, Patience, Send, Subscription, Wanted, farewell
 from .watch import Reader, Watch
 
 Listen = Callable[[Listener], Callable[[], None]]
@@ -121,17 +121,17 @@ class Hub:
         *,
         cursor: int,
         send: Send,
-        abort: Callable[[], object],
+        connection: Connection,
         turn_id: str | None = None,
         types: Collection[EventType] | None = None,
     ) -> Subscription:
         """Send the events after ``cursor`` from now on: all, or one turn's up to its end, or only some types.
 
-        The response must have been started. ``abort`` cuts the connection. Each call needs its ``part``.
+        The response must have been started. ``connection`` is the server's side of it. Each call needs its ``part``.
         """
         wanted = EVERYTHING if turn_id is None and types is None else Wanted(turn_id, types)
         subscription = Subscription(
-            watch=watch, cursor=cursor, wanted=wanted, send=send, abort=abort, patience=self._patience
+            watch=watch, cursor=cursor, wanted=wanted, send=send, connection=connection, patience=self._patience
         )
         watch.readers.add(subscription)
         if self.draining:

@@ -9,7 +9,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..model import TERMINAL, EventType
 from . import sse
@@ -28,6 +28,19 @@ class State(Enum):
     READING = "waits for a page of the store"
     SENDING = "waits for the client to take what was sent"
     ENDED = "will send nothing more"
+
+
+class Connection(Protocol):
+    """The server's side of the client's connection."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client has left, or was cut off."""
+        ...
+
+    def cut(self) -> None:
+        """Close it at once. Whoever waits for the client hears of it."""
+        ...
 
 
 class Patience(NamedTuple):
@@ -67,9 +80,9 @@ def farewell(reason: sse.Closing) -> bytes:
 
 
 class Subscription:
-    """Sends by itself whenever it is woken; never raises to whom wakes it. ``abort`` cuts the client's connection."""
+    """Sends by itself whenever it is woken; never raises to whom wakes it."""
 
-    __slots__ = ("__weakref__", "_abort", "_farewell", "_last", "_page", "_patience", "_send", "_since", "_task",
+    __slots__ = ("__weakref__", "_connection", "_farewell", "_last", "_page", "_patience", "_send", "_since", "_task",
                  "_wanted", "_watch", "cursor", "state")  # fmt: skip
 
     def __init__(
@@ -79,7 +92,7 @@ class Subscription:
         cursor: int,
         wanted: Wanted,
         send: Send,
-        abort: Callable[[], object],
+        connection: Connection,
         patience: Patience,
     ) -> None:
         self.cursor = cursor
@@ -87,7 +100,7 @@ class Subscription:
         self._watch = watch
         self._wanted = wanted
         self._send = send
-        self._abort = abort
+        self._connection = connection
         self._patience = patience
         self._since = asyncio.get_running_loop().time()
         self._last = False
@@ -110,8 +123,10 @@ class Subscription:
                 self._deliver(batch)
 
     def tick(self, now: float) -> None:
-        """Ping a silent client; give up one that has not taken a send for too long."""
-        if self.state is State.IDLE and now - self._since >= self._patience.ping:
+        """Ping a silent client; give up one that has not taken a send for too long, or has left without a word."""
+        if self.state is not State.ENDED and self._connection.closed:
+            self.abort()
+        elif self.state is State.IDLE and now - self._since >= self._patience.ping:
             self._write(sse.PING)
         elif self.state is State.SENDING and now - self._since >= self._patience.send:
             self.abort()
@@ -128,7 +143,7 @@ class Subscription:
         """Cut the connection: the client sees no clean end and resumes from what it got."""
         if self.state is not State.ENDED:
             self.state = State.ENDED
-            self._abort()
+            self._connection.cut()
 
     def close(self) -> None:
         """The client is gone or the stream has ended: let go of everything at once. May be called twice."""
@@ -165,8 +180,8 @@ class Subscription:
 
     def _bridge(self, cursor: int, batch: Batch) -> None:
         """What follows the cursor was pruned while the client was too slow: say so, never skip in silence."""
-        if self._wanted.turn_id is not None:
-            self._write(farewell("unavailable"), last=True)
+        if self._wanted.turn_id is not None or batch.frames[0].type is EventType.AGENT_CREATED:
+            self._write(farewell("unavailable"), last=True)  # the rest of its turn, or its whole agent, is no more
             return
         self.cursor = batch.first - 1
         reset = sse.reset("retention", cursor, batch.first, max(self._watch.latest, batch.last))
@@ -192,7 +207,8 @@ class Subscription:
         try:
             task = drive(self._pieces(body) if len(body) > BATCH_BYTES else self._piece(body, last))
         except Exception:
-            logger.exception("stream of %s: the server does not take events", self._watch.agent)
+            if not self._connection.closed:
+                logger.exception("stream of %s: the server does not take events", self._watch.agent)
             self.abort()
             return
         if task is None:
@@ -221,7 +237,9 @@ class Subscription:
         if self.state is not State.SENDING:
             return
         if task.cancelled() or task.exception() is not None:
-            logger.error("stream of %s: the server does not take events", self._watch.agent, exc_info=_error_of(task))
+            if not self._connection.closed:
+                error = _error_of(task)
+                logger.error("stream of %s: the server does not take events", self._watch.agent, exc_info=error)
             self.abort()
             return
         self._since = asyncio.get_running_loop().time()

@@ -114,6 +114,12 @@ class Driver:
         assert begun.turn.id == one.id
         return begun
 
+    async def begin_next(self) -> Begun:
+        """Begin the next turn of agent a."""
+        claimed = await self.claim()
+        assert claimed.begun is not None
+        return claimed.begun
+
     async def append(self, begun: Begun, *values: bytes, fence: Fence | None = None) -> Appended:
         turn = begun.turn
         return await self.store.execute(Append(turn.spec.agent, turn.id, fence or begun.fence, values))

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pygents_app.commands import Command, CreateAgent, DeleteAgent, Enqueue, PatchAgent
-from pygents_app.errors import AgentBusy, AgentNotFound, CodeAgent, Fenced, InvalidRequest
-from pygents_app.model import CancelRequest, Definition, EventType, TurnRef, TurnStatus
+from pygents_app.errors import AgentBusy, AgentNotFound, CodeAgent, Fenced, InvalidRequest, TurnNotFound
+from pygents_app.model import CancelRequest, Definition, EventType, Outcome, TurnRef, TurnStatus
 from tests.contracts.driver import SECOND, START, STARTER, TOOLS, Driver, record_of, spec
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +120,14 @@ class TestDelete:
         assert (await driver.types())[-5:] == ["turn.cancelled"] * 4 + ["agent.deleted"]
         assert await driver.store.next_due() is None
 
+    async def test_one_with_a_scheduled_turn_alone(self, driver: Driver) -> None:
+        await driver.create()
+        later = spec(not_before=START + SECOND)
+        await driver.submit(later)
+        with pytest.raises(AgentBusy):
+            await delete(driver)
+        assert (await driver.turn(later.id)).status is TurnStatus.SCHEDULED
+
     async def test_a_cancel_from_before_keeps_its_reason(self, driver: Driver) -> None:
         await driver.create()
         begun = await driver.begin()
@@ -184,12 +192,46 @@ class TestMadeAgain:
         reply = await driver.create(tools=("count",))
         assert reply.created
         assert (reply.head.earliest, reply.head.latest) == (last + 1, last + 1)
-        assert [event.seq for event in await driver.store.read_events("a", 0, 100)] == [last + 1]
+        assert [event.seq for event in await driver.store.read_events("a", last, 100)] == [last + 1]
         assert await driver.store.read_memory("a") is None
         turn = spec(tool="count")
         await driver.submit(turn)
         assert [placed.turn.id for placed in (await driver.store.list_turns()).items] == [turn.id]
         assert (await driver.placed(turn.id)).place == 1
+
+    async def test_readers_come_to_the_end_of_the_old_log(self, driver: Driver) -> None:
+        """Those that are behind, although the name belongs to another agent by now; until the rows are removed."""
+        await driver.create()
+        await driver.submit()
+        await delete(driver, force=True)
+        await driver.create()
+        seen, cursor = [], 0
+        while events := await driver.store.read_events("a", cursor, 3):
+            seen += [event.type.value for event in events]
+            cursor = events[-1].seq
+        assert seen == ["agent.created", "turn.queued", "turn.cancelled", "agent.deleted", "agent.created"]
+        while await driver.store.purge(START + 1, 100):
+            pass
+        assert [event.seq for event in await driver.store.read_events("a", 0, 10)] == [5]
+
+    async def test_turns_of_the_old_one_are_not_found(self, driver: Driver) -> None:
+        await driver.create()
+        waited, ran = spec(), await driver.begin()
+        await driver.submit(waited)
+        await driver.finish(ran)
+        await delete(driver, force=True)
+        await driver.create()
+        for turn_id in (waited.id, ran.turn.id):
+            with pytest.raises(TurnNotFound):
+                await driver.cancel(turn_id)
+
+    async def test_it_has_no_past(self, driver: Driver) -> None:
+        await driver.create()
+        await driver.finish(await driver.begin(), Outcome(TurnStatus.ERROR, error=b'{"type":"X"}'))
+        await driver.pause()
+        await delete(driver)
+        head = (await driver.create()).head
+        assert (head.last_error, head.paused, head.joined, head.queued) == (None, False, 0, 0)
 
     async def test_its_keys_are_its_own(self, driver: Driver) -> None:
         await driver.create()
@@ -236,7 +278,7 @@ class TestMadeAgain:
         for future in [driver.execute(command) for command in commands]:
             await future
         assert await driver.store.get_turn(turn.id) is None
-        assert [event.type.value for event in await driver.store.read_events("a", 0, 10)] == [
+        assert [event.type.value for event in await driver.store.read_events("a", 4, 10)] == [
             "agent.created", "turn.queued",
         ]  # fmt: skip
 

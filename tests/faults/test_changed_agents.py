@@ -68,6 +68,37 @@ class TestPatch:
         assert "'echo'" in ends[0]["error"]["message"]
         check_log(await caller.events(agent))
 
+    async def test_a_turn_that_waits_for_the_lock_of_a_tool_that_was_taken_away(
+        self, caller: Caller, tmp_path: Path
+    ) -> None:
+        """Begun by another command while a runner waits with it, it must not be lost between the two."""
+        holder, waiter = await caller.make_agent("locked_span"), await caller.make_agent("locked_span", "echo")
+        gate, ran = tmp_path / "gate", tmp_path / "ran"
+        await caller.submit(holder, "locked_span", args=[str(tmp_path / "a"), str(gate)])
+        waiting = await caller.submit(waiter, "locked_span", args=[str(ran)])
+        await eventually(lambda: _waits_for(caller, waiting["id"], "lock"))
+        await caller.http.patch(f"/agents/{waiter}", json={"tools": ["echo"]})
+        behind = await caller.submit(waiter, "echo", args=["on"])
+        assert (await caller.ended(waiting))["error"]["type"] == "tool_removed"
+        assert (await caller.ended(behind))["output"] == "on"
+        gate.touch()
+        assert not ran.exists()
+        check_log(await caller.events(waiter))
+
+    async def test_a_tool_that_was_taken_away_is_not_entered_when_its_lock_is_free(
+        self, caller: Caller, tmp_path: Path
+    ) -> None:
+        """What counts is the agent as it is when the turn begins, not when it began to wait."""
+        holder, waiter = await caller.make_agent("locked_span"), await caller.make_agent("locked_span", "echo")
+        gate, ran = tmp_path / "gate", tmp_path / "ran"
+        await caller.submit(holder, "locked_span", args=[str(tmp_path / "a"), str(gate)])
+        waiting = await caller.submit(waiter, "locked_span", args=[str(ran)])
+        await eventually(lambda: _waits_for(caller, waiting["id"], "lock"))
+        await caller.http.patch(f"/agents/{waiter}", json={"tools": ["echo"]})
+        gate.touch()
+        assert (await caller.ended(waiting))["error"]["type"] == "tool_removed"
+        assert not ran.exists()
+
     async def test_a_new_tool_can_be_used_at_once(self, caller: Caller) -> None:
         agent = await caller.make_agent("nothing")
         assert (await caller.post(agent, "echo", args=[1])).status_code == 422
@@ -122,6 +153,33 @@ class TestDelete:
             "agent.created", "turn.queued", "turn.started", "turn.value", "turn.completed",
         ]  # fmt: skip
 
+    async def test_an_accepted_turn_is_answered_as_accepted(self, caller: Caller) -> None:
+        """Whoever deletes the agent before the answer is made does not make it a turn that was not there."""
+        agents = [await caller.make_agent("echo") for _ in range(4)]
+        seen: set[int] = set()
+
+        async def submit(agent: str, headers: dict[str, str]) -> None:
+            for number in range(40):
+                answer = await caller.http.post(
+                    f"/agents/{agent}/turns", json={"tool": "echo", "args": [number]}, headers=headers
+                )
+                seen.add(answer.status_code)
+                if answer.status_code == 404:
+                    assert answer.json()["type"].endswith(":agent-not-found")
+                elif "text/event-stream" in answer.headers["content-type"]:
+                    assert "event: turn.queued" in answer.text
+                    assert "event: turn.completed" in answer.text or "event: turn.cancelled" in answer.text
+
+        async def replace(agent: str) -> None:
+            for _ in range(40):
+                await delete(caller, agent)
+                await caller.make_agent("echo", name=agent)
+
+        wishes = ({"Prefer": "wait=5"}, {"Accept": "text/event-stream"})
+        await asyncio.gather(*(submit(agent, wish) for agent in agents for wish in wishes), *map(replace, agents))
+        assert 200 in seen
+        assert seen <= {200, 202, 404}
+
     async def test_a_turn_that_waits_for_a_lock(self, caller: Caller, tmp_path: Path) -> None:
         holder, waiter = await caller.make_agent("locked_span"), await caller.make_agent("locked_span")
         gate = tmp_path / "gate"
@@ -165,6 +223,41 @@ class TestDelete:
 
 
 class TestBatch:
+    async def test_every_mistake_is_told(self, caller: Caller) -> None:
+        """By the service as it is composed: tools, arguments, hooks."""
+        agent = await caller.make_agent("echo", "count")
+        body = [
+            {"tool": "echo", "args": [1]}, {"tool": "count", "args": ["x"]}, {"tool": "unheard"},
+            {"tool": "count", "kwargs": {"to": 1, "dleay": 1}},
+        ]  # fmt: skip
+        answer = await caller.http.post(f"/agents/{agent}/turns/batch", json=body)
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["/1/args/0", "/2/tool", "/3/kwargs/dleay"]
+        assert await caller.turns(agent) == []
+
+    async def test_every_turn_of_it_passes_the_put_hooks(self, caller: Caller, tmp_path: Path) -> None:
+        notes = [tmp_path / str(number) for number in range(3)]
+        body = [{"tool": "echo", "args": [1], "metadata": {"notes": str(path)}} for path in notes]
+        refused = [*body, {"tool": "echo", "args": [1], "metadata": {"refused": True}}]
+        answer = await caller.http.post("/agents/hooked/turns/batch", json=refused)
+        assert answer.json()["type"].endswith("submit-rejected")
+        assert await caller.turns("hooked") == []
+        for path in notes:
+            path.unlink()
+        assert (await caller.http.post("/agents/hooked/turns/batch", json=body)).status_code == 202
+        for path in notes:
+            assert path.read_text() == "before hooked\nafter hooked\n"
+
+    async def test_more_than_the_mailbox_ever_holds(self, own: Own) -> None:
+        """Trying again would not help, so it is no 429."""
+        service = own(mailbox_limit=5)
+        async with calling(service.url) as caller:
+            agent = await caller.make_agent("echo")
+            answer = await caller.http.post(f"/agents/{agent}/turns/batch", json=[{"tool": "echo", "args": [1]}] * 6)
+            assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "")
+            assert "1 to 5" in answer.json()["errors"][0]["detail"]
+            assert (await caller.http.get("/limits")).json()["batch_turns"] == 5
+
     async def test_all_of_it_over_a_kill(self, own: Own, tmp_path: Path) -> None:
         service, gate = own(), tmp_path / "gate"
         async with calling(service.url) as caller:

@@ -64,7 +64,7 @@ class Streams(RuleBasedStateMachine):
             watch.reaches(latest)
             cursor = max(0, latest - back)
             return Reader(
-                cursor, client, watch, self.hub.join(watch, cursor=cursor, send=client.send, abort=client.abort)
+                cursor, client, watch, self.hub.join(watch, cursor=cursor, send=client.send, connection=client)
             )
 
         self.readers.append(self.run(join()))

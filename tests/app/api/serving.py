@@ -131,6 +131,7 @@ class Served:
     dispatcher: FakeDispatcher
     loop: asyncio.AbstractEventLoop
     port: int
+    services: Services
 
     @property
     def url(self) -> str:
@@ -245,7 +246,7 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
         dispatcher=dispatcher, settings=settings, node=NODE, engine="memory",
     )  # fmt: skip
     install(app, services)
-    return Served(app, store, submission, dispatcher, loop, port)
+    return Served(app, store, submission, dispatcher, loop, port, services)
 
 
 def _spec(agent: str, request: TurnRequest) -> TurnSpec:

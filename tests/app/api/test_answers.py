@@ -1,6 +1,7 @@
 """How a submit can be answered: at once, with the ended turn, with the turn's events; and for many at once."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,9 @@ class TestPrefer:
             (["respond-async", "wait=10"], 10),
             (["wait=10, wait=20"], 10),
             (["wait=600"], 60),
+            (["wait=99999999999"], 60),
+            (['foo="a,wait=3"'], None),
+            (['foo="a,wait=3", wait=4'], 4),
             (["wait=0"], 0),
             (["wait=-1"], None),
             (["wait=1.5"], None),
@@ -97,6 +101,17 @@ class TestPrefer:
             None, "true", "true",
         ]  # fmt: skip
 
+    def test_an_abandoned_wait_ends(self, service: Served) -> None:
+        """Of either way to wait: what it holds is given back when the client leaves, not when the time is over."""
+        turn = service.submit(service.create())
+        waiting = service.services.hub._endings
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(
+                f"GET /turns/{turn['id']}?wait=60 HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n\r\n".encode()
+            )
+            eventually_sync(lambda: len(waiting) == 1)
+        eventually_sync(lambda: len(waiting) == 0)
+
     def test_the_agent_is_deleted_meanwhile(self, service: Served) -> None:
         agent = service.create()
         with ThreadPoolExecutor() as pool:
@@ -117,6 +132,9 @@ class TestEvents:
             ("application/json, text/event-stream", True),
             ("text/event-stream;q=0.5, application/json", False),
             ("text/event-stream;q=0", False),
+            ("*/*, text/event-stream;q=0.1", False),
+            ("application/*, text/event-stream;q=0.9", False),
+            ("*/*;q=0.1, text/event-stream", True),
             ("text/event-stream;q=x", False),
             ("*/*", False),
             ("text/*", False),
@@ -201,6 +219,21 @@ class TestOnDisconnect:
         agent = service.create()
         problem(post(service, agent, query, headers=headers), "invalid-request")
         assert turns(service, agent) == []
+
+    @pytest.mark.parametrize("headers", [EVENTS, {"Prefer": "wait=30"}])
+    def test_with_a_request_behind_it(self, service: Served, headers: dict[str, str]) -> None:
+        """uvicorn tells only the newest request of a connection that the client has left."""
+        agent = service.create()
+        body = '{"tool":"echo"}'
+        lines = [f"POST /agents/{agent}/turns?on_disconnect=cancel HTTP/1.1", f"Host: 127.0.0.1:{service.port}",
+                 "Content-Type: application/json", f"Content-Length: {len(body)}",
+                 *(f"{name}: {value}" for name, value in headers.items())]  # fmt: skip
+        behind = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(("\r\n".join(lines) + f"\r\n\r\n{body}{behind}").encode())
+            eventually_sync(lambda: len(turns(service, agent)) == 1)
+        eventually_sync(lambda: turns(service, agent)[0]["status"] == "cancelled")
+        eventually_sync(lambda: service.services.hub.streams == 0)
 
 
 class TestBatch:

@@ -9,6 +9,7 @@ from pygents_app.errors import Unavailable
 from pygents_app.ports import Store
 from pygents_app.runtime import pruner
 from pygents_app.runtime.pruner import GRACE_SECONDS, Pruner
+from pygents_app.streaming.subscription import PATIENCE
 from tests.helpers import eventually
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,11 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruner, "LOOK_SECONDS", 0.01)
 
 
+def test_streams_that_are_behind_have_time() -> None:
+    """A send may be blocked for 30 s before it ends its stream."""
+    assert 2 * PATIENCE.send <= GRACE_SECONDS
+
+
 async def test_slices_until_nothing_is_left() -> None:
     store = Slices(500, 500, 3)
     await make(store).prune()
@@ -48,7 +54,7 @@ async def test_slices_until_nothing_is_left() -> None:
 
 
 async def test_it_goes_on_after_an_error() -> None:
-    store = Slices(Unavailable("not now"), 1)
+    store = Slices(Unavailable("not now"), OSError("of another kind"), 1)
     made = make(store)
     made.start()
     await eventually(lambda: len(store.asked) >= 4)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pygents_app.commands import CreateAgent
+from pygents_app.clock import system_clock
+from pygents_app.commands import CreateAgent, DeleteAgent
 from pygents_app.errors import StartupError
 from pygents_app.model import Definition
 from pygents_app.store import sqlite_rows
@@ -19,7 +20,7 @@ from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
 from pygents_app.store.sqlite import SqliteEngine
 from pygents_app.store.statements import statements
-from tests.contracts.driver import STARTER, TOOLS, Driver, spec
+from tests.contracts.driver import STARTER, TOOLS, Clock, Driver, record_of, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +139,31 @@ class TestRefusesToStart:
         assert "not a SQLite database" in self.refusal(path)
         assert path.read_bytes().startswith(b"# Shopping")
 
+    async def test_a_schema_of_another_make(self, path: Path) -> None:
+        """The same number on other tables: it would fail at the first command that needs what is not there."""
+        await open_store(f"sqlite:///{path}").close()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DROP TABLE purges")
+        assert "under development" in self.refusal(path)
+
+    async def test_nothing_is_left_of_a_deleted_agent(self, path: Path) -> None:
+        """But the row that knows its numbers; and no row at all once another has the name."""
+        store = open_store(f"sqlite:///{path}")
+        for _ in range(3):
+            driver = Driver(store, Clock())
+            await driver.create()
+            turn = spec()
+            await driver.submit(turn, record=record_of((turn,)))
+            await driver.finish(await driver.begin_next(), memory=b"[1]")
+            await store.execute(DeleteAgent("a", "tester"))
+            while await store.purge(system_clock() + 1, 100):
+                pass
+        await store.close()
+        with closing(sqlite3.connect(path)) as db:
+            tables = ("agents", "turns", "events", "records", "memories", "purges")
+            counts = {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}  # noqa: S608
+        assert counts == {"agents": 1} | dict.fromkeys(tables[1:], 0)
+
     async def test_a_newer_schema(self, path: Path) -> None:
         await open_store(f"sqlite:///{path}").close()
         self.execute(path, "PRAGMA user_version = 999")
@@ -196,7 +222,7 @@ class TestPlans:
     ) -> None:
         text = statements()[name]
         names = ("after", "status", "limit", "agent", "prefix", "prefix_end", "first_agent", "last_agent",
-                 "begun")  # fmt: skip
+                 "begun", "name")  # fmt: skip
         arguments = dict.fromkeys(names, 1) if "?" not in text else [1] * text.count("?")
         with closing(sqlite3.connect(path)) as db:
             plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", arguments)]

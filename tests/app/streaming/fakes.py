@@ -125,6 +125,7 @@ class Client:
         self.ended = False
         self.aborted = False
         self.broken = False
+        self.left = False
         self.waiting = 0
         self._writable = asyncio.Event()
         self._writable.set()
@@ -153,7 +154,11 @@ class Client:
         finally:
             self.stall(False)
 
-    def abort(self) -> None:
+    @property
+    def closed(self) -> bool:
+        return self.aborted or self.left
+
+    def cut(self) -> None:
         self.aborted = True
         self._writable.set()
 

@@ -28,7 +28,7 @@ class Open:
         self.watch: Watch = hub.watch(agent)
         self.watch.reaches(cursor)
         self.subscription: Subscription = hub.join(
-            self.watch, cursor=cursor, send=self.client.send, abort=self.client.abort
+            self.watch, cursor=cursor, send=self.client.send, connection=self.client
         )
 
     def close(self) -> None:

@@ -120,3 +120,10 @@ class TestRings:
         rings.drop(ring)
         rings.drop(ring)
         assert rings.size == 0
+
+
+def test_a_batch_goes_no_further_than_the_end_of_a_deleted_agent() -> None:
+    """What follows is the log of another agent of that name: no stream flows from one into the other."""
+    frames = [entry(1), entry(2)._replace(type=EventType.AGENT_DELETED), entry(3)]
+    batch = batch_of(frames)
+    assert (seqs(batch), batch.ends_log, batch_of(frames[2:]).ends_log) == ([1, 2], True, False)

@@ -314,8 +314,8 @@ def buffered(service: Service) -> int:
     (watch,) = service.hub._watches.values()
     sizes = [0]
     for reader in tuple(watch.readers):
-        abort = getattr(reader, "_abort")  # noqa: B009
-        sizes.append(abort.__self__.get_write_buffer_size())
+        transport = getattr(reader, "_connection")._transport  # noqa: B009
+        sizes.append(transport.get_write_buffer_size())
     return max(sizes) + BATCH_BYTES
 
 

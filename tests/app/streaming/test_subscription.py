@@ -39,7 +39,7 @@ class Desk:
         listed = await self.log.get_agent("a")
         watch.reaches(listed.head.latest if listed else 0)
         subscription = self.hub.join(
-            watch, cursor=cursor, send=client.send, abort=client.abort, turn_id=turn_id, types=types
+            watch, cursor=cursor, send=client.send, connection=client, turn_id=turn_id, types=types
         )
         self.joined.append((watch, subscription))
         return client, subscription

@@ -3,8 +3,9 @@
 
 CREATE TABLE agents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    -- NULL once a deleted agent's name belongs to another agent.
+    -- NULL once a deleted agent's name belongs to another agent; it is then the former name.
     name TEXT UNIQUE,
+    former_name TEXT,
     definition TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
@@ -22,6 +23,8 @@ CREATE TABLE agents (
     last_error BLOB,
     deleted_at INTEGER
 );
+
+CREATE INDEX agents_former ON agents (former_name) WHERE former_name IS NOT NULL;
 
 -- Small, and rarely touched: an agent that is busy, idle with an empty mailbox, or between two attempts is not in it.
 CREATE INDEX agents_ready ON agents (name)
