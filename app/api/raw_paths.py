@@ -99,7 +99,7 @@ def _submit() -> dict[str, Any]:
         204: no_content("The client has seen the turn's last event (`Accept: text/event-stream`).", headers=SUBMITTED),
     }  # fmt: skip
     return {
-        "tags": ["turns"], "summary": "Submit Turn", "operationId": "submitTurn",
+        "tags": ["turns"], "operationId": "submitTurn",
         "description": (
             "Accept a turn; the answer comes once it is durable. No answer: repeat with the same key.\n\n"
             "With `Accept: text/event-stream` the turn's events are the answer, as on its stream."
@@ -116,7 +116,7 @@ def _batch() -> dict[str, Any]:
         "TurnBatch", "The turns are stored durably, as shown.", headers=["Idempotency-Replayed"], example="turns"
     )
     return {
-        "tags": ["turns"], "summary": "Submit Turns", "operationId": "submitTurns",
+        "tags": ["turns"], "operationId": "submitTurns",
         "description": (
             "Accept an array of turns, all or none, in their order. Pointers of errors begin with the index.\n\n"
             "`GET /limits` tells how many a batch may have."
@@ -130,7 +130,7 @@ def _batch() -> dict[str, Any]:
 def _events(types: Mapping[str, Any]) -> dict[str, Any]:
     page = answer("EventPage", "A page of events.", example="events")
     return {
-        "tags": ["events"], "summary": "List Events", "operationId": "listEvents",
+        "tags": ["events"], "operationId": "listEvents",
         "description": "The events of an agent's log, as JSON pages.",
         "parameters": [NAME, AFTER, LIMIT, types],
         "responses": _numbered({200: page}, MalformedCursor, AgentNotFound, *READS),
@@ -139,7 +139,7 @@ def _events(types: Mapping[str, Any]) -> dict[str, Any]:
 
 def _agent_stream(types: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "tags": ["events"], "summary": "Follow an agent's events.", "operationId": "streamAgent",
+        "tags": ["events"], "operationId": "streamAgent",
         "description": "Server-sent events, first the stored ones after the cursor, then live. See openapi/events.md.",
         "parameters": [NAME, LAST_EVENT_ID, FROM, TAIL, types],
         "responses": _numbered({200: _stream("StreamFrame")}, MalformedCursor, AgentNotFound),
@@ -149,7 +149,7 @@ def _agent_stream(types: Mapping[str, Any]) -> dict[str, Any]:
 def _turn_stream(types: Mapping[str, Any]) -> dict[str, Any]:
     nothing = no_content("The cursor is at the end of the turn or past it.")
     return {
-        "tags": ["events"], "summary": "Follow one turn's events, up to its end.", "operationId": "streamTurn",
+        "tags": ["events"], "operationId": "streamTurn",
         "description": "Server-sent events, from the turn's first to its terminal one, then a clean end.",
         "parameters": [NAME, ID, LAST_EVENT_ID, FROM, TAIL, types],
         "responses": _numbered(

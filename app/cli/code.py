@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pygents_core.registry import AgentRegistry, ToolRegistry
 
@@ -29,10 +30,27 @@ def load_code(given: str) -> None:
 
 
 def load_demo() -> None:
-    """Import the agents that come with the service; the one that chats only if there is somebody to chat with."""
+    """Import the agents that come with the service; the one that chats only if there is somebody to chat with.
+
+    Raises ``StartupError`` if ``OPENAI_BASE_URL`` is set and is no address.
+    """
     importlib.import_module("..demo", __package__)
-    if os.environ.get("OPENAI_BASE_URL", "").strip():
+    endpoint = os.environ.get("OPENAI_BASE_URL", "").strip()
+    if endpoint:
+        _check_endpoint(endpoint)
         importlib.import_module("..demo.chat", __package__)
+
+
+def _check_endpoint(given: str) -> None:
+    try:
+        parts = urlsplit(given)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:  # it is not shown: it may be a key that is in the wrong variable
+        raise StartupError(
+            "OPENAI_BASE_URL is not the address of an endpoint. Write http://127.0.0.1:11434/v1, or unset it."
+        )
 
 
 def _load_file(path: Path, given: str) -> None:
