@@ -29,12 +29,17 @@ def load_code(given: str) -> None:
         raise StartupError(f"{given} has no tools and no agents. Mark a function with @tool, and make an Agent of it.")
 
 
+DEMO = ("counter", "greeter", "library")
+"""The modules of the demo that need nothing of the environment."""
+
+
 def load_demo() -> None:
     """Import the agents that come with the service; the one that chats only if there is somebody to chat with.
 
     Raises ``StartupError`` if ``OPENAI_BASE_URL`` is set and is no address.
     """
-    importlib.import_module("..demo", __package__)
+    for module in DEMO:
+        importlib.import_module(f"..demo.{module}", __package__)
     endpoint = os.environ.get("OPENAI_BASE_URL", "").strip()
     if endpoint:
         _check_endpoint(endpoint)
