@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
     ("errors", "clock", "nesting", "pointers", "merging"),
     ("model",),
-    ("commands", "payloads"),
+    ("commands", "payloads", "retries"),
     ("draft",),
     ("lifecycle",),
     ("ports", "settings", "auth", "telemetry", "metrics"),

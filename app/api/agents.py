@@ -58,10 +58,7 @@ async def get_agent(request: Request, name: str, _query: Annotated[NoQuery, Quer
 
 @router.patch("/agents/{name}", operation_id="patchAgent", **PATCH_AGENT)
 async def patch_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
-    """Change an agent by a merge patch (RFC 7396). Of an agent of the code only the labels can be changed.
-
-    It may also be sent as `application/json`.
-    """
+    """Change an agent by a merge patch (RFC 7396). Of an agent of the code only the labels can be changed."""
     its, agent = services(request), agent_name(name)
     changes = bodies.validate(Merge, await bodies.read_json(request)).changes()
     await its.administration.patch(agent, changes)

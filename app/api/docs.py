@@ -8,9 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 STATIC = Path(__file__).with_name("static")
+SCRIPTS = ("docs.js", "docs-curl.js", "docs-elements.js", "docs-schemas.js")
 FILES = {
     "/docs": ("docs.html", "text/html"),
-    "/docs.js": ("docs.js", "text/javascript"),
+    **{f"/{name}": (name, "text/javascript") for name in SCRIPTS},
     "/docs.css": ("docs.css", "text/css"),
     "/docs.svg": ("docs.svg", "image/svg+xml"),
 }

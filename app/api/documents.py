@@ -67,10 +67,16 @@ def no_content(description: str, *, headers: Iterable[str] = ()) -> dict[str, An
 
 
 def body(
-    schema: Mapping[str, Any], media_type: str = JSON, *, required: bool = True, example: str | None = None
+    schema: Mapping[str, Any],
+    media_type: str = JSON,
+    *,
+    required: bool = True,
+    example: str | None = None,
+    description: str | None = None,
 ) -> dict[str, Any]:
+    described = {} if description is None else {"description": description}
     content = {media_type: {"schema": dict(schema), **_examples(example)}}
-    return {"requestBody": {"required": required, "content": content}}
+    return {"requestBody": {**described, "required": required, "content": content}}
 
 
 def _examples(name: str | None) -> dict[str, Any]:
@@ -109,7 +115,10 @@ CREATE_AGENT: dict[str, Any] = {
 
 PATCH_AGENT: dict[str, Any] = {
     "responses": responses(AGENT, AgentNotFound, CodeAgent, *BODY, *WRITES),
-    "openapi_extra": body(reference("Merge"), MERGE_PATCH, example="patch-agent"),
+    # Not as a second media type: functions that generators make for several (openapi-python-client 0.29) do not work.
+    "openapi_extra": body(
+        reference("Merge"), MERGE_PATCH, example="patch-agent", description="It may also be sent as `application/json`."
+    ),
 }
 
 CHANGE_AGENT: dict[str, Any] = {"responses": responses(AGENT, AgentNotFound, *WRITES)}

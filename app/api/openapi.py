@@ -20,6 +20,7 @@ from .names import TURN_ID
 from .problem_documents import problem_examples, problem_schemas
 from .raw_paths import raw_paths
 from .references import reference
+from .summaries import SUMMARIES, TAGS
 
 VERSION = "3.2.0"
 DESCRIPTION = """\
@@ -48,8 +49,8 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
 """The headers of answers that clients may read."""
 
 PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
-    "name": {"description": "Of the agent.", "schema": {"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$"}},
-    "id": {"description": "Of the turn.", "schema": {"type": "string", "pattern": f"^{TURN_ID.pattern}$"}},
+    "name": {"description": "Name of the agent.", "schema": {"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$"}},
+    "id": {"description": "Id of the turn.", "schema": {"type": "string", "pattern": f"^{TURN_ID.pattern}$"}},
     "tool": {"description": "Name of the tool.", "schema": {"type": "string", "minLength": 1}},
 }
 
@@ -67,6 +68,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document["paths"] = _joined(document["paths"], raw_paths([str(type_) for type_ in EventType]))
     for path, _method, operation in operations(document):
         _complete(operation, open_to_all=path in PROBES)
+    document["tags"] = [dict(tag) for tag in TAGS]
     document["components"] = _components(document.get("components", {}))
     document["security"] = [{"bearer": []}, {"key": []}, {}]
     return document
@@ -107,6 +109,7 @@ def _joined(seen: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], *, open_to_all: bool) -> None:
     """Add what all operations have in common."""
+    operation["summary"] = SUMMARIES[operation["operationId"]]
     if open_to_all:
         operation["security"] = []
     for parameter in operation.get("parameters", ()):

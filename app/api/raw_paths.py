@@ -80,7 +80,7 @@ def raw_paths(event_types: list[str]) -> dict[str, dict[str, Any]]:
 
 def _submit() -> dict[str, Any]:
     return {
-        "tags": ["turns"], "summary": "Submit Turn", "operationId": "submitTurn",
+        "tags": ["turns"], "operationId": "submitTurn",
         "description": (
             "Accept a turn; the answer comes once it is durable. No answer: repeat with the same key.\n\n"
             "With `Accept: text/event-stream` the turn's events are the answer, as on its stream."
@@ -93,7 +93,7 @@ def _submit() -> dict[str, Any]:
 
 def _retry() -> dict[str, Any]:
     return {
-        "tags": ["turns"], "summary": "Retry Turn", "operationId": "retryTurn",
+        "tags": ["turns"], "operationId": "retryTurn",
         "description": "Accept an ended turn once more, as a new turn with `retry_of`. Answered as `submitTurn` is.",
         "parameters": [NAME, ID, *_wishes()],
         **body(reference("NoBody"), required=False),
@@ -137,7 +137,7 @@ def _batch() -> dict[str, Any]:
         "TurnBatch", "The turns are stored durably, as shown.", headers=["Idempotency-Replayed"], example="turns"
     )
     return {
-        "tags": ["turns"], "summary": "Submit Turns", "operationId": "submitTurns",
+        "tags": ["turns"], "operationId": "submitTurns",
         "description": (
             "Accept an array of turns, all or none, in their order. Pointers of errors begin with the index.\n\n"
             "`GET /limits` tells how many a batch may have."
@@ -151,7 +151,7 @@ def _batch() -> dict[str, Any]:
 def _events(types: Mapping[str, Any]) -> dict[str, Any]:
     page = answer("EventPage", "A page of events.", example="events")
     return {
-        "tags": ["events"], "summary": "List Events", "operationId": "listEvents",
+        "tags": ["events"], "operationId": "listEvents",
         "description": "The events of an agent's log, as JSON pages.",
         "parameters": [NAME, AFTER, LIMIT, types],
         "responses": _numbered({200: page}, MalformedCursor, AgentNotFound, *READS),
@@ -160,7 +160,7 @@ def _events(types: Mapping[str, Any]) -> dict[str, Any]:
 
 def _agent_stream(types: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "tags": ["events"], "summary": "Follow an agent's events.", "operationId": "streamAgent",
+        "tags": ["events"], "operationId": "streamAgent",
         "description": "Server-sent events, first the stored ones after the cursor, then live. See openapi/events.md.",
         "parameters": [NAME, LAST_EVENT_ID, FROM, TAIL, types],
         "responses": _numbered({200: _stream("StreamFrame")}, MalformedCursor, AgentNotFound),
@@ -170,7 +170,7 @@ def _agent_stream(types: Mapping[str, Any]) -> dict[str, Any]:
 def _turn_stream(types: Mapping[str, Any]) -> dict[str, Any]:
     nothing = no_content("The cursor is at the end of the turn or past it.")
     return {
-        "tags": ["events"], "summary": "Follow one turn's events, up to its end.", "operationId": "streamTurn",
+        "tags": ["events"], "operationId": "streamTurn",
         "description": "Server-sent events, from the turn's first to its terminal one, then a clean end.",
         "parameters": [NAME, ID, LAST_EVENT_ID, FROM, TAIL, types],
         "responses": _numbered(

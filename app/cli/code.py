@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pygents_core.registry import AgentRegistry, ToolRegistry
 
@@ -28,11 +29,33 @@ def load_code(given: str) -> None:
         raise StartupError(f"{given} has no tools and no agents. Mark a function with @tool, and make an Agent of it.")
 
 
+DEMO = ("counter", "greeter", "library")
+"""The modules of the demo that need nothing of the environment."""
+
+
 def load_demo() -> None:
-    """Import the agents that come with the service; the one that chats only if there is somebody to chat with."""
-    importlib.import_module("..demo", __package__)
-    if os.environ.get("OPENAI_BASE_URL", "").strip():
+    """Import the agents that come with the service; the one that chats only if there is somebody to chat with.
+
+    Raises ``StartupError`` if ``OPENAI_BASE_URL`` is set and is no address.
+    """
+    for module in DEMO:
+        importlib.import_module(f"..demo.{module}", __package__)
+    endpoint = os.environ.get("OPENAI_BASE_URL", "").strip()
+    if endpoint:
+        _check_endpoint(endpoint)
         importlib.import_module("..demo.chat", __package__)
+
+
+def _check_endpoint(given: str) -> None:
+    try:
+        parts = urlsplit(given)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:  # it is not shown: it may be a key that is in the wrong variable
+        raise StartupError(
+            "OPENAI_BASE_URL is not the address of an endpoint. Write http://127.0.0.1:11434/v1, or unset it."
+        )
 
 
 def _load_file(path: Path, given: str) -> None:

@@ -64,7 +64,9 @@ def serve(  # noqa: PLR0917 (typer calls it by name)
 
 @app.command()
 def health(
-    url: Annotated[str | None, typer.Option(help="Another address than the settings'.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="Of a service elsewhere.", show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(help="The one that serve was given.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="The one that serve was given.", show_default=False)] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 3.0,
 ) -> None:
     """Ask the service whether it is ready: exit code 0 if so, 1 if not, and one line that says why not.
@@ -73,7 +75,9 @@ def health(
     """
     from .health import health as ask  # noqa: PLC0415
 
-    found = ask(url, timeout)
+    if url is not None and (host, port) != (None, None):
+        raise typer.BadParameter("has host and port in it: give either --url, or --host and --port", param_hint="--url")
+    found = ask(url, timeout, host=host, port=port)
     typer.echo(found.line, err=not found.ready)
     raise typer.Exit(0 if found.ready else 1)
 

@@ -24,13 +24,14 @@ class Health(NamedTuple):
     line: str
 
 
-def health(url: str | None, timeout: float) -> Health:
-    """Ask the service at ``url``, or the one that this folder's and environment's settings describe.
+def health(url: str | None, timeout: float, *, host: str | None = None, port: int | None = None) -> Health:
+    """Ask the service at ``url``, or the one that this folder's and environment's settings describe; ``host`` and
+    ``port`` go before those settings, as ``serve``'s do.
 
     ``timeout`` in seconds is for each step: connecting, sending, receiving. Raises nothing for what can be wrong.
     """
     try:
-        url = url or _own_url()
+        url = url or _own_url(host, port)
         return _judged(url, *_ask(url, timeout))
     except StartupError as error:
         return Health(False, error.detail)
@@ -44,11 +45,11 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or "it closed the connection"
 
 
-def _own_url() -> str:
+def _own_url(host: str | None, port: int | None) -> str:
     # Whether it may listen there without a key is the service's question: it may have been told --insecure.
-    found = settings.load({"insecure": True})
+    found = settings.load({"host": host, "port": port, "insecure": True})
     if not found.port:
-        raise StartupError("The service takes whatever port is free (port 0): say which with --url.")
+        raise StartupError("The service takes whatever port is free (port 0): say which with --port.")
     return local_url(found.host, found.port)
 
 

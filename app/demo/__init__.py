@@ -1,10 +1,4 @@
 """The agents of ``pygents serve --demo``. Of pygents they use ``pygents_core`` alone: copy one and start.
 
-``chat`` is not among those imported here, because it needs an endpoint to talk with.
+Nothing is imported here: an agent is served once its module is, and who looks into one module wants no other's.
 """
-
-from .counter import counter
-from .greeter import greeter
-from .library import librarian, reader
-
-__all__ = ["counter", "greeter", "librarian", "reader"]

@@ -14,6 +14,7 @@ from pygents_app.api.docs import FILES
 from pygents_app.api.install import Application
 from pygents_app.api.openapi import operations, text
 from pygents_app.api.problem_documents import EXAMPLES
+from pygents_app.api.summaries import SUMMARIES
 from pygents_app.commands import GuardNeeded
 from pygents_app.errors import Fenced, HopLimit, ServiceError, StartupError
 from pygents_app.model import EventType
@@ -93,6 +94,20 @@ def test_operations_have_names_and_words(document: dict[str, Any]) -> None:
     assert all(operation["description"] for operation in described)
     names = [operation["operationId"] for operation in described]
     assert len(set(names)) == len(names)
+
+
+def test_summaries_are_of_one_style(document: dict[str, Any]) -> None:
+    """`List agents`: neither a title nor a sentence, and none is taken from a function's name."""
+    summaries = {operation["operationId"]: operation["summary"] for _, _, operation in operations(document)}
+    assert summaries == SUMMARIES
+    assert len(set(summaries.values())) == len(summaries)
+    assert all(re.fullmatch(r"[A-Z][a-z]+ [a-z' ,]*[a-z]", summary) for summary in summaries.values())
+
+
+def test_every_operation_is_under_a_described_tag(document: dict[str, Any]) -> None:
+    assert {tag["name"] for tag in document["tags"]} == {
+        tag for _, _, operation in operations(document) for tag in operation["tags"]
+    }
 
 
 def test_no_bound_is_lost_on_the_way(document: dict[str, Any]) -> None:

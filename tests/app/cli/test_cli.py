@@ -275,6 +275,12 @@ class TestRefused:
     def test_a_setting_that_is_none(self, code: Path) -> None:
         assert "PYGENTS_PROT" in refusal(code, "my_agents.py", PYGENTS_PROT="1")
 
+    @pytest.mark.parametrize("given", ["notaurl", "127.0.0.1:8080", "ftp://host/v1", "http:///v1", "http://host:x/v1"])
+    def test_a_demo_that_cannot_chat(self, tmp_path: Path, given: str) -> None:
+        line = refusal(tmp_path, "--demo", "--store", "memory://", "--port", "0", OPENAI_BASE_URL=given)
+        assert "OPENAI_BASE_URL is not the address of an endpoint" in line
+        assert given not in line
+
     def test_beyond_loopback_without_a_key(self, code: Path) -> None:
         assert "PYGENTS_ADMIN_KEY" in refusal(code, "my_agents.py", "--host", "0.0.0.0")  # noqa: S104
 

@@ -75,8 +75,22 @@ class TestService:
         (tmp_path / ".env").write_text(f"PYGENTS_PORT={port}\nPYGENTS_HOST=0.0.0.0\n")
         assert f"http://127.0.0.1:{port} " in health(tmp_path)[1]
         assert f"http://[::1]:{port} " in health(tmp_path, PYGENTS_HOST="::")[1]
-        assert health(tmp_path, PYGENTS_PORT=0)[1].endswith("say which with --url.")
+        assert health(tmp_path, PYGENTS_PORT=0)[1].endswith("say which with --port.")
         assert "PYGENTS_PROT" in health(tmp_path, PYGENTS_PROT=1)[1]
+
+    def test_host_and_port_are_given_as_to_serve(self, tmp_path: Path) -> None:
+        port = str(free_port())
+        (tmp_path / ".env").write_text("PYGENTS_PORT=1\nPYGENTS_HOST=127.0.0.2\n")
+        assert f"http://127.0.0.2:{port} " in health(tmp_path, "--port", port)[1]
+        assert f"http://127.0.0.1:{port} " in health(tmp_path, "--host", "0.0.0.0", "--port", port)[1]  # noqa: S104
+        with answering(200, b'{"status":"ok"}') as found:
+            assert health(tmp_path, "--host", "127.0.0.1", "--port", str(found))[0] == 0
+
+    def test_an_address_is_given_once(self, tmp_path: Path) -> None:
+        command = [str(COMMAND), "health", "--url", "http://127.0.0.1:1", "--port", "2"]
+        ended = subprocess.run(command, cwd=tmp_path, env=NOBODY, capture_output=True, text=True, check=False)
+        assert ended.returncode == 2
+        assert "--url" in ended.stderr
 
     def test_a_proxy_is_not_asked(self, tmp_path: Path) -> None:
         proxy = f"http://127.0.0.1:{free_port()}"
