@@ -1,0 +1,152 @@
+"""A campaign: clients and readers around a server that is brought down again and again; at the end the rules judge."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import httpx
+
+from tests.faults.chaos.clients import STABLE, TOOLS, VOLATILE, Client, insist
+from tests.faults.chaos.disasters import Disaster
+from tests.faults.chaos.evidence import gather, restless
+from tests.faults.chaos.ledger import Ledger
+from tests.faults.chaos.readers import Reader, read_turn
+from tests.faults.chaos.rules import judge
+from tests.faults.chaos.server import Server, serving
+from tests.helpers import eventually
+from tests.service import NEVER_LOGGED
+
+CLIENTS = 10
+REST_SECONDS = 40.0
+MEMORY_ITEMS = 50
+
+
+class Violation(AssertionError):
+    """Something that was promised did not hold."""
+
+
+class Field:
+    """What one campaign works with. ``seed`` names it: all choices are drawn from it."""
+
+    def __init__(self, server: Server, http: httpx.AsyncClient, seed: str, stable: Sequence[str]) -> None:
+        self.server, self.http, self.seed, self.stable = server, http, seed, stable
+        self.ledger, self.tally = Ledger(), Counter[str]()
+        self.dice = random.Random(seed)
+        self.readers: list[Reader] = []
+        self._reading: list[asyncio.Task[None]] = []
+
+    async def make_agents(self, *names: str) -> None:
+        for name in names:
+            definition = {"name": name, "tools": list(TOOLS), "memory": {"limit": MEMORY_ITEMS}}
+            assert (await insist(self.http, "POST", "/agents", definition)).status_code in (200, 201)
+
+    def read(self, *readers: Reader) -> None:
+        self.readers += readers
+        self._reading += [asyncio.ensure_future(reader.live()) for reader in readers]
+
+    async def come_to_rest(self) -> None:
+        """Everything that was accepted ends, and readers see the end of it, without anybody doing anything."""
+        for name in self.stable:
+            await insist(self.http, "POST", f"/agents/{name}/resume")
+        deadline = monotonic() + REST_SECONDS
+        while (left := restless(self.server.database)) and monotonic() < deadline:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
+        for reader in self.readers:
+            if not left and reader.agent in self.stable:
+                latest = (await insist(self.http, "GET", f"/agents/{reader.agent}")).json()["latest"]
+                await eventually(partial(reader.has_seen, latest), timeout=REST_SECONDS)
+
+    async def stop_reading(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+
+    def judge(self) -> Counter[str]:
+        """The counts. Raises ``Violation`` with every rule that is broken."""
+        broken = judge(gather(self.server.database, self.server.trace, self.ledger, self.stable))
+        lines = self.server.log.splitlines()
+        broken += [f"logged: {line}" for line in lines if any(never in line for never in NEVER_LOGGED)][:5]
+        if broken:
+            raise Violation(f"seed {self.seed}:\n" + "\n".join(broken) + f"\n--- log\n{self.server.log[-3000:]}")
+        return self.tally + self.ledger.counts() + Counter({"starts of the server": self.server.starts})
+
+
+@asynccontextmanager
+async def field(
+    folder: Path, seed: str, stable: Sequence[str], environ: Mapping[str, object] | None = None
+) -> AsyncIterator[Field]:
+    """A field whose server is not started; at the end it is brought up once more, comes to rest, and is judged.
+
+    ``stable``: agents that are made, and live all the time.
+    """
+    async with serving(folder, environ) as server:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        async with httpx.AsyncClient(base_url=server.url, timeout=30, limits=limits, trust_env=False) as http:
+            its = Field(server, http, seed, stable)
+            try:
+                await server.start()
+                await its.make_agents(*stable)
+                await server.kill()
+                yield its
+                await its.come_to_rest()
+            finally:
+                await its.stop_reading()
+            await server.signal(15)
+
+
+async def mixed(
+    folder: Path,
+    seed: str,
+    disaster: Disaster,
+    times: int,
+    *,
+    environ: Mapping[str, object] | None = None,
+    fallen: Callable[[Server, random.Random], None] = lambda server, dice: None,
+) -> Counter[str]:
+    """Everything that clients can do, through so many disasters; ``fallen`` is called while the server is down."""
+    async with field(folder, seed, STABLE, environ) as its:
+        clients = [Client(f"c{number}", seed, its.http, its.ledger) for number in range(CLIENTS)]
+        living = [asyncio.ensure_future(client.live()) for client in clients]
+        its.read(*(Reader(agent, seed, its.server.port, its.ledger) for agent in (*STABLE, *VOLATILE)))
+        watching = asyncio.ensure_future(_watch_turns(its))
+        try:
+            for _ in range(times):
+                await disaster(its.server, its.dice, its.tally)
+                fallen(its.server, its.dice)
+                _check(living)
+            await its.server.start()
+            for client in clients:
+                client.stopping = True
+            await asyncio.wait_for(asyncio.gather(*living), REST_SECONDS)
+        finally:
+            await _end(watching, *living)
+    return its.judge()
+
+
+async def _watch_turns(its: Field) -> None:
+    """Now and then the stream of one turn, to its end."""
+    dice = random.Random(f"{its.seed}:turns")
+    while True:
+        operations = [each for each in its.ledger.operations[-20:] if each.kind == "submit" and each.turns]
+        if operations:
+            chosen = dice.choice(operations)
+            await read_turn(its.server.port, chosen.agent, chosen.turns[0][0], its.ledger)
+        await asyncio.sleep(0.05)
+
+
+def _check(living: Sequence["asyncio.Task[None]"]) -> None:
+    """A client that has ended has met something that is not in its book."""
+    for task in living:
+        if task.done():
+            task.result()
+
+
+async def _end(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
