@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -9,21 +10,22 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-import httpx
-
 from tests.faults.chaos.clients import STABLE, TOOLS, VOLATILE, Client, insist
 from tests.faults.chaos.disasters import Disaster
 from tests.faults.chaos.evidence import gather, restless
-from tests.faults.chaos.ledger import Ledger
+from tests.faults.chaos.ledger import Ledger, Operation
 from tests.faults.chaos.readers import Reader, read_turn
 from tests.faults.chaos.rules import judge
-from tests.faults.chaos.server import Server, serving
+from tests.faults.chaos.server import READY_SECONDS, Server, serving
+from tests.faults.chaos.wire import Wire
 from tests.helpers import eventually
 from tests.service import NEVER_LOGGED
 
-CLIENTS = 10
+CLIENTS = 20
 REST_SECONDS = 40.0
 MEMORY_ITEMS = 50
+
+Fallen = Callable[[Server, random.Random], object]
 
 
 class Violation(AssertionError):
@@ -33,8 +35,8 @@ class Violation(AssertionError):
 class Field:
     """What one campaign works with. ``seed`` names it: all choices are drawn from it."""
 
-    def __init__(self, server: Server, http: httpx.AsyncClient, seed: str, stable: Sequence[str]) -> None:
-        self.server, self.http, self.seed, self.stable = server, http, seed, stable
+    def __init__(self, server: Server, wire: Wire, seed: str, stable: Sequence[str]) -> None:
+        self.server, self.wire, self.seed, self.stable = server, wire, seed, stable
         self.ledger, self.tally = Ledger(), Counter[str]()
         self.dice = random.Random(seed)
         self.readers: list[Reader] = []
@@ -43,7 +45,11 @@ class Field:
     async def make_agents(self, *names: str) -> None:
         for name in names:
             definition = {"name": name, "tools": list(TOOLS), "memory": {"limit": MEMORY_ITEMS}}
-            assert (await insist(self.http, "POST", "/agents", definition)).status_code in (200, 201)
+            assert (await insist(self.wire, "POST", "/agents", definition)).status in (200, 201)
+
+    def note(self, operation: Operation) -> Operation:
+        self.ledger.operations.append(operation)
+        return operation
 
     def read(self, *readers: Reader) -> None:
         self.readers += readers
@@ -52,13 +58,13 @@ class Field:
     async def come_to_rest(self) -> None:
         """Everything that was accepted ends, and readers see the end of it, without anybody doing anything."""
         for name in self.stable:
-            await insist(self.http, "POST", f"/agents/{name}/resume")
+            await insist(self.wire, "POST", f"/agents/{name}/resume")
         deadline = monotonic() + REST_SECONDS
         while (left := restless(self.server.database)) and monotonic() < deadline:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.05)
         for reader in self.readers:
             if not left and reader.agent in self.stable:
-                latest = (await insist(self.http, "GET", f"/agents/{reader.agent}")).json()["latest"]
+                latest = (await insist(self.wire, "GET", f"/agents/{reader.agent}")).json()["latest"]
                 await eventually(partial(reader.has_seen, latest), timeout=REST_SECONDS)
 
     async def stop_reading(self) -> None:
@@ -78,25 +84,36 @@ class Field:
 
 @asynccontextmanager
 async def field(
-    folder: Path, seed: str, stable: Sequence[str], environ: Mapping[str, object] | None = None
+    folder: Path,
+    seed: str,
+    stable: Sequence[str],
+    *,
+    environ: Mapping[str, object] | None = None,
+    fallen: Fallen = lambda server, dice: None,
+    end: int = signal.SIGKILL,
 ) -> AsyncIterator[Field]:
-    """A field whose server is not started; at the end it is brought up once more, comes to rest, and is judged.
+    """A field whose server is not running; the block leaves one that does, and it comes to rest.
 
-    ``stable``: agents that are made, and live all the time.
+    ``stable``: agents that are made, and live all the time. ``fallen`` is called when the server was brought down.
+    ``end``: the signal that ends the process that made them.
     """
     async with serving(folder, environ) as server:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        async with httpx.AsyncClient(base_url=server.url, timeout=30, limits=limits, trust_env=False) as http:
-            its = Field(server, http, seed, stable)
-            try:
-                await server.start()
-                await its.make_agents(*stable)
-                await server.kill()
-                yield its
-                await its.come_to_rest()
-            finally:
-                await its.stop_reading()
-            await server.signal(15)
+        wire = Wire(server.port)
+        its = Field(server, wire, seed, stable)
+        try:
+            await server.launch("in-migration=kill")
+            await server.ends(READY_SECONDS)
+            fallen(server, its.dice)
+            await server.start()
+            await its.make_agents(*stable)
+            await server.signal(end)
+            fallen(server, its.dice)
+            yield its
+            await its.come_to_rest()
+        finally:
+            await its.stop_reading()
+            wire.close()
+        await server.signal(signal.SIGTERM)
 
 
 async def mixed(
@@ -106,11 +123,11 @@ async def mixed(
     times: int,
     *,
     environ: Mapping[str, object] | None = None,
-    fallen: Callable[[Server, random.Random], None] = lambda server, dice: None,
+    fallen: Fallen = lambda server, dice: None,
 ) -> Counter[str]:
     """Everything that clients can do, through so many disasters; ``fallen`` is called while the server is down."""
-    async with field(folder, seed, STABLE, environ) as its:
-        clients = [Client(f"c{number}", seed, its.http, its.ledger) for number in range(CLIENTS)]
+    async with field(folder, seed, STABLE, environ=environ, fallen=fallen) as its:
+        clients = [Client(f"c{number}", seed, its.wire, its.ledger) for number in range(CLIENTS)]
         living = [asyncio.ensure_future(client.live()) for client in clients]
         its.read(*(Reader(agent, seed, its.server.port, its.ledger) for agent in (*STABLE, *VOLATILE)))
         watching = asyncio.ensure_future(_watch_turns(its))

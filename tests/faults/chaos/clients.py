@@ -4,11 +4,11 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-import httpx
-
 from tests.faults.chaos.ledger import Ended, Json, Ledger, Operation
+from tests.faults.chaos.wire import Answer, NoAnswer, Wire
 
 PAUSE_SECONDS = 0.02
 """How long a client waits when there is no answer."""
@@ -44,11 +44,63 @@ INVALID: Sequence[Json] = (
 )  # fmt: skip
 
 
+class Asker:
+    """Asks the service, and writes down what became of it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def insist(self, operation: Operation, path: str, body: object, patience: int, *, key: bool) -> None:
+        """Submit until there is an answer below 500, so often at most."""
+        for _ in range(patience):
+            answer = await self.once(operation, "POST", path, body, key=operation.mark if key else None)
+            if answer is not None and answer.status < 500:
+                if answer.status == 202:
+                    found = answer.json()
+                    operation.turns.append(tuple(turn["id"] for turn in found.get("items", [found])))
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
+        operation.unsure = True
+
+    async def cancel(self, operation: Operation) -> None:
+        """The turn that the operation names, once."""
+        path = f"/agents/{operation.agent}/turns/{operation.turns[0][0]}/cancel"
+        answer = await self.once(operation, "POST", path)
+        if answer is not None and answer.status == 409:
+            operation.found = str(answer.json()["turn"]["status"])
+
+    async def once(
+        self, operation: Operation, method: str, path: str, body: object = None, *, key: str | None = None
+    ) -> Answer | None:
+        """A success stands, whatever a later answer says."""
+        try:
+            answer = await self._wire.request(method, path, body, key=key)
+        except NoAnswer:
+            await asyncio.sleep(PAUSE_SECONDS)
+            return None
+        operation.statuses.append(answer.status)
+        if answer.status < 400:
+            operation.ended = Ended.OK
+        elif answer.status < 500 and operation.ended is not Ended.OK:
+            operation.ended = Ended.FAIL
+        return answer
+
+
+async def insist(wire: Wire, method: str, path: str, body: object = None) -> Answer:
+    """Ask until there is an answer below 500."""
+    while True:
+        with suppress(NoAnswer):
+            answer = await wire.request(method, path, body)
+            if answer.status < 500:
+                return answer
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
 class Client:
     """One that does one thing after the other until it is told to stop."""
 
-    def __init__(self, name: str, seed: str, http: httpx.AsyncClient, ledger: Ledger) -> None:
-        self._name, self._http, self._ledger = name, http, ledger
+    def __init__(self, name: str, seed: str, wire: Wire, ledger: Ledger) -> None:
+        self._name, self._asker, self._ledger = name, Asker(wire), ledger
         self._dice = random.Random(f"{seed}:{name}")
         self._number = 0
         self._accepted: deque[tuple[str, str]] = deque(maxlen=12)
@@ -68,21 +120,21 @@ class Client:
         """With a key, until it is accepted or refused; now and then it gives up, and then nobody knows."""
         operation, key, patience = self._new("submit", agent), self._dice.random() < 0.85, self._dice.randrange(1, 400)
         body = self._turn(operation.mark)
-        await self._insist(operation, f"/agents/{operation.agent}/turns", body, patience if key else 1, key=key)
+        await self._asker.insist(operation, f"/agents/{operation.agent}/turns", body, patience if key else 1, key=key)
         self._remember(operation)
 
     async def _twins(self) -> None:
         operation = self._new("submit")
         path, body = f"/agents/{operation.agent}/turns", self._turn(operation.mark)
         count = self._dice.randrange(2, 5)
-        await asyncio.gather(*(self._insist(operation, path, body, 400, key=True) for _ in range(count)))
+        await asyncio.gather(*(self._asker.insist(operation, path, body, 400, key=True) for _ in range(count)))
         self._remember(operation)
 
     async def _batch(self) -> None:
         operation = self._new("batch")
         operation.size = self._dice.randrange(1, 8)
         body = [self._turn(mark) for mark in operation.marks()]
-        await self._insist(operation, f"/agents/{operation.agent}/turns/batch", body, 400, key=True)
+        await self._asker.insist(operation, f"/agents/{operation.agent}/turns/batch", body, 400, key=True)
 
     async def _cancel(self) -> None:
         """One of its own turns, at a moment that is as likely before its end as after it."""
@@ -93,38 +145,36 @@ class Client:
         agent, turn_id = self._accepted[int(back * len(self._accepted))]
         operation = self._new("cancel", agent)
         operation.turns.append((turn_id,))
-        answer = await self._once(operation, "POST", f"/agents/{agent}/turns/{turn_id}/cancel")
-        if answer is not None and answer.status_code == 409:
-            operation.found = str(answer.json()["turn"]["status"])
+        await self._asker.cancel(operation)
 
     async def _pause(self) -> None:
         agent, seconds = self._dice.choice(STABLE), self._dice.uniform(0, 0.05)
-        await self._once(self._new("pause", agent), "POST", f"/agents/{agent}/pause")
+        await self._asker.once(self._new("pause", agent), "POST", f"/agents/{agent}/pause")
         await asyncio.sleep(seconds)
-        await self._once(self._new("resume", agent), "POST", f"/agents/{agent}/resume")
+        await self._asker.once(self._new("resume", agent), "POST", f"/agents/{agent}/resume")
 
     async def _patch(self) -> None:
         operation = self._new("patch")
         labels = {"mark": operation.mark}
-        await self._once(operation, "PATCH", f"/agents/{operation.agent}", json={"labels": labels})
+        await self._asker.once(operation, "PATCH", f"/agents/{operation.agent}", {"labels": labels})
 
     async def _invalid(self) -> None:
         operation, body = self._new("submit"), self._dice.choice(INVALID)
         body = {**body, "metadata": {"mark": operation.mark}}
-        await self._once(operation, "POST", f"/agents/{operation.agent}/turns", json=body)
+        await self._asker.once(operation, "POST", f"/agents/{operation.agent}/turns", body)
 
     async def _renew(self) -> None:
         """Delete an agent, with whatever it has, and make it again."""
         agent = self._dice.choice(VOLATILE)
-        await self._once(self._new("delete", agent), "DELETE", f"/agents/{agent}?force=true")
-        await self._once(self._new("create", agent), "POST", "/agents", json={"name": agent, "tools": list(TOOLS)})
+        await self._asker.once(self._new("delete", agent), "DELETE", f"/agents/{agent}?force=true")
+        await self._asker.once(self._new("create", agent), "POST", "/agents", {"name": agent, "tools": list(TOOLS)})
 
     async def _volatile(self) -> None:
         await self._submit(self._dice.choice(VOLATILE))
 
     async def _look(self) -> None:
         agent = self._dice.choice(STABLE)
-        await self._once(self._new("look", agent), "GET", f"/agents/{agent}/turns?limit=20")
+        await self._asker.once(self._new("look", agent), "GET", f"/agents/{agent}/turns?limit=20")
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
@@ -136,7 +186,7 @@ class Client:
 
     def _turn(self, mark: str) -> Json:
         (name,) = self._dice.choices(TOOLS, weights=OFTEN)
-        body = {"tool": name, "kwargs": ARGUMENTS[name](self._dice), "metadata": {"mark": mark}}
+        body: Json = {"tool": name, "kwargs": ARGUMENTS[name](self._dice), "metadata": {"mark": mark}}
         chance = self._dice.random()
         if chance < 0.06:
             body["delay"] = self._dice.uniform(0.001, 0.2)
@@ -147,41 +197,3 @@ class Client:
     def _remember(self, operation: Operation) -> None:
         if operation.turns:
             self._accepted.append((operation.agent, operation.turns[0][0]))
-
-    async def _insist(self, operation: Operation, path: str, body: object, patience: int, *, key: bool) -> None:
-        headers = {"Idempotency-Key": operation.mark} if key else {}
-        for _ in range(patience):
-            answer = await self._once(operation, "POST", path, json=body, headers=headers)
-            if answer is not None and answer.status_code < 500:
-                if answer.status_code == 202:
-                    found = answer.json()
-                    operation.turns.append(tuple(turn["id"] for turn in found.get("items", [found])))
-                return
-            await asyncio.sleep(PAUSE_SECONDS)
-        operation.unsure = True
-
-    async def _once(self, operation: Operation, method: str, path: str, **what: Any) -> httpx.Response | None:
-        """Ask once and write down what became of it; a success stands, whatever a later answer says."""
-        try:
-            answer = await self._http.request(method, path, **what)
-        except httpx.TransportError:
-            await asyncio.sleep(PAUSE_SECONDS)
-            return None
-        operation.statuses.append(answer.status_code)
-        if answer.status_code < 400:
-            operation.ended = Ended.OK
-        elif answer.status_code < 500 and operation.ended is not Ended.OK:
-            operation.ended = Ended.FAIL
-        return answer
-
-
-async def insist(http: httpx.AsyncClient, method: str, path: str, body: object = None) -> httpx.Response:
-    """Ask until there is an answer below 500."""
-    while True:
-        try:
-            answer = await http.request(method, path, json=body)
-        except httpx.TransportError:
-            answer = None
-        if answer is not None and answer.status_code < 500:
-            return answer
-        await asyncio.sleep(PAUSE_SECONDS)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from tests.faults.chaos.ledger import Ledger, Segment, TurnStream
@@ -39,9 +39,23 @@ async def _open(port: int, target: str, cursor: int | None) -> AsyncIterator[_Le
 
 
 class Reader:
-    """Follows one agent. ``jumps``: the chance that it goes back to some older number when it connects anew."""
+    """Follows one agent.
 
-    def __init__(self, agent: str, seed: str, port: int, ledger: Ledger, *, jumps: float = 0.1) -> None:
+    ``jumps``: the chance that it goes back to some older number when it connects anew; ``most``: how many events it
+    reads at most before it does.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        seed: str,
+        port: int,
+        ledger: Ledger,
+        *,
+        jumps: float = 0.1,
+        most: Sequence[int] = (3, 30, 300, 3_000),
+    ) -> None:
+        self._most = most
         self.agent, self._port, self._ledger, self._jumps = agent, port, ledger, jumps
         self._dice = random.Random(f"{seed}:reader:{agent}")
         self.latest = 0
@@ -65,7 +79,7 @@ class Reader:
         return int(part * self.latest) if chance < self._jumps else self.latest
 
     async def _connection(self, cursor: int | None) -> None:
-        most = self._dice.choice((3, 30, 300, 3_000))
+        most = self._dice.choice(self._most)
         async with asyncio.timeout(PATIENCE_SECONDS), _open(self._port, f"/agents/{self.agent}/stream", cursor) as one:
             if one.status != 200:
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -79,7 +79,8 @@ class Server:
     async def signal(self, number: int, timeout: float = 15.0) -> int:
         """Send a signal; the exit code once the process is gone. One that has ended already is no error."""
         if self.running and self._pid is not None:
-            os.kill(self._pid, number)
+            with suppress(ProcessLookupError):  # it has just ended, and the spawner has not said so yet
+                os.kill(self._pid, number)
         return await self.ends(timeout)
 
     async def kill(self) -> int:
@@ -120,14 +121,14 @@ class Server:
 @asynccontextmanager
 async def serving(folder: Path, environ: Mapping[str, object] | None = None) -> AsyncIterator[Server]:
     """A server that is not started yet; nothing of it is left at the end. ``environ`` is the spawner's, too."""
-    environ = environ or {}
+    given = {name: str(value) for name, value in (environ or {}).items()}
     others = {name: value for name, value in os.environ.items() if not name.startswith("PYGENTS_")}
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     spawner = await asyncio.create_subprocess_exec(
         sys.executable, str(HERE / "spawner.py"), str(folder / "server.log"), stdin=-1, stdout=-1,
-        env={**others, **{name: str(value) for name, value in environ.items()}, "PYTHONPATH": paths},
+        env={**others, **given, "PYTHONPATH": paths},
     )  # fmt: skip
-    server = Server(folder, spawner, environ)
+    server = Server(folder, spawner, given)
     try:
         yield server
     finally:
