@@ -120,7 +120,7 @@ def _mark(number: int) -> dict[str, object]:
 
 async def _send(to: str, number: int, tool_name: str, **kwargs: object) -> None:
     await current_agent().send_turn(to, Turn(tool_name, kwargs=kwargs, metadata=_mark(number)))
-    trace("sent", number)
+    trace("sent", number, to)
 
 
 @tool()

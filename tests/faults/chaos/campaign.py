@@ -25,6 +25,15 @@ CLIENTS = 20
 REST_SECONDS = 40.0
 MEMORY_ITEMS = 50
 
+SETTINGS: Mapping[str, Sequence[object]] = {
+    "PYGENTS_CONCURRENCY": (1, 2, 1_000, 1_000),
+    "PYGENTS_MAILBOX_LIMIT": (8, 150, 150),
+    "PYGENTS_MAX_CRASHES": (1, 3, 3),
+    "PYGENTS_MAX_HOPS": (2, 64),
+    "PYGENTS_CANCEL_GRACE": (0.05, 0.3),
+}
+"""From these each campaign draws: small limits are met more often."""
+
 Fallen = Callable[[Server, random.Random], object]
 
 
@@ -126,7 +135,9 @@ async def mixed(
     fallen: Fallen = lambda server, dice: None,
 ) -> Counter[str]:
     """Everything that clients can do, through so many disasters; ``fallen`` is called while the server is down."""
-    async with field(folder, seed, STABLE, environ=environ, fallen=fallen) as its:
+    dice = random.Random(f"{seed}:settings")
+    drawn = {name: dice.choice(values) for name, values in SETTINGS.items()}
+    async with field(folder, seed, STABLE, environ={**drawn, **(environ or {})}, fallen=fallen) as its:
         clients = [Client(f"c{number}", seed, its.wire, its.ledger) for number in range(CLIENTS)]
         living = [asyncio.ensure_future(client.live()) for client in clients]
         its.read(*(Reader(agent, seed, its.server.port, its.ledger) for agent in (*STABLE, *VOLATILE)))

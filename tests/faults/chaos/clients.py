@@ -20,6 +20,7 @@ STABLE = ("s0", "s1", "s2", "s3")
 """Agents that live as long as the campaign."""
 VOLATILE = ("v0", "v1")
 """Agents that are deleted and made again."""
+ALL = STABLE + VOLATILE
 
 Kwargs = dict[str, Any]
 ARGUMENTS: Mapping[str, Callable[[random.Random], Kwargs]] = {
@@ -32,9 +33,9 @@ ARGUMENTS: Mapping[str, Callable[[random.Random], Kwargs]] = {
     "locked_lasting": lambda dice: {"seconds": dice.uniform(0, 0.01)},
     "failing": lambda dice: {},
     "stubborn": lambda dice: {"seconds": dice.choice((0.05, 0.5))},
-    "relay": lambda dice: {"way": dice.choices(STABLE, k=dice.randrange(1, 6))},
-    "fan": lambda dice: {"to": dice.choices(STABLE, k=2), "each": dice.randrange(1, 5)},
-    "insistent": lambda dice: {"to": dice.choice(STABLE), "times": dice.randrange(1, 5), "failures": dice.randrange(2)},
+    "relay": lambda dice: {"way": dice.choices(ALL, k=dice.randrange(1, 6))},
+    "fan": lambda dice: {"to": dice.choices(ALL, k=2), "each": dice.randrange(1, 5)},
+    "insistent": lambda dice: {"to": dice.choice(ALL), "times": dice.randrange(1, 5), "failures": dice.randrange(2)},
     "loop": lambda dice: {"times": dice.randrange(1, 5)},
     "remember": lambda dice: {},
 }

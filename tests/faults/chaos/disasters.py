@@ -13,6 +13,7 @@ from tests.faults.chaos.server import Server
 DRAIN_SECONDS = 1.0
 EXIT_SECONDS = DRAIN_SECONDS + 5
 AT_START = ("in-migration", "before-recovery", "in-recovery")
+TRIES = 20
 RARE = ("in-purge",)
 """Passed few times in the life of a process."""
 
@@ -46,6 +47,35 @@ async def restart(server: Server, dice: random.Random, tally: Counter[str]) -> N
     assert code in (0, -signal.SIGTERM, 128 + signal.SIGTERM), f"ended with {code}:\n{server.log[-4000:]}"
     tally["rolling restarts"] += 1
     tally["slowest exit, ms"] = max(tally["slowest exit, ms"], round((monotonic() - before) * 1000))
+
+
+def at(point: str) -> Disaster:
+    """Die at that point, surely: the server is started again until somebody has passed it."""
+
+    async def strike(server: Server, dice: random.Random, tally: Counter[str]) -> None:
+        for _ in range(TRIES):
+            await server.launch(f"{point}=kill")
+            if await server.becomes_ready():
+                await _pass(server, point)
+            died = not server.running
+            await server.kill()
+            if died:
+                tally["kills"] += 1
+                tally[f"killed at {point}"] += 1
+                return
+        raise AssertionError(f"nobody passes {point}")
+
+    return strike
+
+
+async def _pass(server: Server, point: str) -> None:
+    """Give the clients, or the end of the service, time to get there."""
+    if point == "in-close":
+        await asyncio.sleep(0.05)
+        await server.signal(signal.SIGTERM, EXIT_SECONDS)
+    else:
+        seconds = 0.3 if point in AT_START else 5.0
+        await asyncio.wait([asyncio.ensure_future(server.ends(30))], timeout=seconds)
 
 
 def _orders(dice: random.Random) -> tuple[str, str]:

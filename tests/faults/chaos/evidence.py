@@ -34,7 +34,10 @@ RESTLESS = """
 
 
 class Trace(NamedTuple):
-    """A line that a tool wrote. ``what``: start, value, sent or stop; ``number``: of the value or the message."""
+    """A line that a tool wrote. ``what``: start, value, sent or stop; ``number``: of the value or the message.
+
+    ``to``: the agent that a message went to.
+    """
 
     what: str
     agent: str
@@ -42,6 +45,7 @@ class Trace(NamedTuple):
     attempt: int
     pid: int
     number: int = 0
+    to: str = ""
 
 
 @dataclass(slots=True)
@@ -92,4 +96,4 @@ def read_trace(path: Path) -> list[Trace]:
     if not path.exists():
         return []
     lines = (line.split() for line in path.read_text().splitlines())
-    return [Trace(line[0], line[1], line[2], *map(int, line[3:6])) for line in lines]
+    return [Trace(line[0], line[1], line[2], *map(int, line[3:6]), *line[6:]) for line in lines]

@@ -62,7 +62,9 @@ def unsynced(log: bytes) -> list[Write]:
         place += HEAD.size
         if place + old + length > len(log):
             break
-        found.append(Write(kind == ord("T"), offset, size, log[place : place + old], log[place + old :][:length]))
+        found.append(
+            Write(kind == ord("T"), offset, size, log[place : place + old], log[place + old : place + old + length])
+        )
         place += old + length
     return found
 

@@ -131,6 +131,7 @@ def rows_are_what_the_log_says(evidence: Evidence) -> None:
         for turn in evidence.turns.values()
         if _end(ends.get(turn["id"], nothing)) != (f"turn.{turn['status']}", turn["last_seq"])
     ]
+    wrong += [ends[turn_id] for turn_id in ends if turn_id not in evidence.turns]
     _nothing(wrong, "turns whose row and log differ")
     heads = [(name, head["latest"]) for name, head in evidence.agents.items()
              if evidence.events.get(name) and head["latest"] != evidence.events[name][-1]["seq"]]  # fmt: skip
@@ -166,7 +167,8 @@ def attempts_are_begun_first(evidence: Evidence) -> None:
     entered = Counter((line.turn_id, line.attempt) for line in _traced(evidence, "start"))
     _nothing([place for place in entered if place not in begun], "ran without having begun")
     _nothing([place for place, times in entered.items() if times > 1], "entered twice")
-    again = [place for place in entered if place[1] > 1 and evidence.turns[place[0]]["retry"] is None]
+    once = {turn["id"] for turn in evidence.turns.values() if turn["retry"] is None}
+    again = [place for place in entered if place[1] > 1 and place[0] in once]
     _nothing(again, "run again without a policy")
 
 
@@ -203,7 +205,9 @@ def made_turns_are_there_once(evidence: Evidence) -> None:
         if "maker" in turn["metadata"]
     )
     _nothing([place for place, times in made.items() if times > 1], "messages that are there twice")
-    sent = {(line.turn_id, line.number) for line in _traced(evidence, "sent")}
+    sent = {
+        (line.turn_id, line.number) for line in evidence.trace if line.what == "sent" and line.to in evidence.stable
+    }
     _nothing([place for place in sent if place not in made], "sent and lost")
     next_ = {
         event["turn_id"]: event["data"]["next"]
@@ -223,7 +227,7 @@ def made_turns_are_there_once(evidence: Evidence) -> None:
 def memories_hold_what_was_completed(evidence: Evidence) -> None:
     for agent in evidence.stable:
         completed = [event["turn_id"] for event in evidence.events.get(agent, ()) if event["type"] == "turn.completed"]
-        done = [turn_id for turn_id in completed if evidence.turns[turn_id]["tool"] == "remember"]
+        done = [turn_id for turn_id in completed if evidence.turns.get(turn_id, {}).get("tool") == "remember"]
         kept = evidence.memories.get(agent, [])
         assert kept == done[-max(1, len(kept)) :], f"{agent} remembers {kept[-3:]}, not {done[-3:]}"
 

@@ -134,5 +134,7 @@ async def serving(folder: Path, environ: Mapping[str, object] | None = None) -> 
     finally:
         if server.running:
             await server.kill()
-        spawner.terminate()
+        assert spawner.stdin is not None
+        spawner.stdin.close()  # which is its end
+        await spawner.stdin.wait_closed()
         await spawner.wait()

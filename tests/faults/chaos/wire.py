@@ -49,7 +49,8 @@ class Wire:
 
     def close(self) -> None:
         while self._idle:
-            self._idle.pop()[1].transport.abort()
+            _, writer = self._idle.pop()  # kept: a writer that is dropped before its transport is closed complains
+            writer.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
