@@ -1,4 +1,4 @@
-"""A small dose of every campaign, another one each time; its seed is printed when it fails. ``make chaos`` runs long."""
+"""A small dose of every campaign, with a seed of its own each time, which is printed when it fails."""
 
 import os
 import random

@@ -153,6 +153,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("cancelled_is_cancelled", "completed", lambda it: it.turns["3"].update(status="completed")),
     ("cancelled_is_cancelled", "said otherwise", lambda it: _operation(it, "c-4", found="timeout")),
     ("clients_keep_their_order", "overtaken", lambda it: it.turns["3"].update(first_seq=1)),
+    ("answers_are_foreseen", "a defect", lambda it: _operation(it, "c-5", statuses=[503, 500, 422])),
     ("logs_are_sound", "a gap", lambda it: it.events["a"][6].update(seq=70)),
     ("logs_are_sound", "two ends", lambda it: _insert(it, 12, "turn.completed", "1", 2)),
     ("logs_are_sound", "no end", lambda it: _drop(it, 22)),

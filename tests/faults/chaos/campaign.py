@@ -23,6 +23,7 @@ from tests.service import NEVER_LOGGED
 
 CLIENTS = 20
 REST_SECONDS = 40.0
+READ_SECONDS = 15.0
 MEMORY_ITEMS = 50
 
 SETTINGS: Mapping[str, Sequence[object]] = {
@@ -74,7 +75,10 @@ class Field:
         for reader in self.readers:
             if not left and reader.agent in self.stable:
                 latest = (await insist(self.wire, "GET", f"/agents/{reader.agent}")).json()["latest"]
-                await eventually(partial(reader.has_seen, latest), timeout=REST_SECONDS)
+                try:
+                    await eventually(partial(reader.has_seen, latest), timeout=READ_SECONDS)
+                except AssertionError:
+                    self.ledger.conflicts.append(f"{reader.agent}: a reader came to {reader.latest}, never to {latest}")
 
     async def stop_reading(self) -> None:
         for task in self._reading:

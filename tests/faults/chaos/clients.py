@@ -32,14 +32,14 @@ ARGUMENTS: Mapping[str, Callable[[random.Random], Kwargs]] = {
     "locked": lambda dice: {"seconds": dice.uniform(0, 0.01)},
     "locked_lasting": lambda dice: {"seconds": dice.uniform(0, 0.01)},
     "failing": lambda dice: {},
-    "stubborn": lambda dice: {"seconds": dice.choice((0.05, 0.5))},
+    "stubborn": lambda dice: {"seconds": dice.choice((0.05, 0.1, 0.6))},
     "relay": lambda dice: {"way": dice.choices(ALL, k=dice.randrange(1, 6))},
     "fan": lambda dice: {"to": dice.choices(ALL, k=2), "each": dice.randrange(1, 5)},
     "insistent": lambda dice: {"to": dice.choice(ALL), "times": dice.randrange(1, 5), "failures": dice.randrange(2)},
     "loop": lambda dice: {"times": dice.randrange(1, 5)},
     "remember": lambda dice: {},
 }
-OFTEN = (8, 4, 6, 5, 4, 3, 2, 1, 1, 4, 3, 3, 3, 3)
+OFTEN = (8, 4, 6, 5, 4, 3, 2, 1, 3, 4, 3, 3, 3, 3)
 INVALID: Sequence[Json] = (
     {"tool": "nowhere"}, {"tool": "slow", "kwargs": {"seconds": "never"}}, {"tool": "quick", "unknown": 1},
 )  # fmt: skip
@@ -191,7 +191,7 @@ class Client:
         chance = self._dice.random()
         if chance < 0.06:
             body["delay"] = self._dice.uniform(0.001, 0.2)
-        elif chance < 0.1:
+        elif chance < 0.1 or (name == "stubborn" and chance < 0.5):
             body["timeout"] = self._dice.uniform(0.001, 0.1)
         return body
 

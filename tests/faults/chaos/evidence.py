@@ -96,4 +96,10 @@ def read_trace(path: Path) -> list[Trace]:
     if not path.exists():
         return []
     lines = (line.split() for line in path.read_text().splitlines())
-    return [Trace(line[0], line[1], line[2], *map(int, line[3:6]), *line[6:]) for line in lines]
+    return [_trace(line) for line in lines]
+
+
+def _trace(words: Sequence[str]) -> Trace:
+    what, agent, turn_id, attempt, pid, *rest = words
+    number, to = [*rest, "0", ""][:2] if len(rest) != 1 else (rest[0], "")
+    return Trace(what, agent, turn_id, int(attempt), int(pid), int(number), to)

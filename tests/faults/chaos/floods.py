@@ -12,8 +12,9 @@ from tests.faults.chaos.ledger import Ended, Operation
 from tests.faults.chaos.readers import Reader
 
 AGENTS = tuple(f"s{number}" for number in range(16))
-EACH_KILL = 1_000
-"""So many twins or cancels, and then the server is killed under the next ones."""
+EACH_KILL = 500
+"""So many twins, and then the server is killed under the next ones."""
+KILLED_CANCELS = 0.04
 WRITERS = 4
 RESUMED_EVENTS_PER_KILL = 100_000
 
@@ -31,20 +32,29 @@ async def twins(folder: Path, seed: str, number: int) -> Counter[str]:
 
 
 async def cancels(folder: Path, seed: str, number: int) -> Counter[str]:
-    """A short turn and its cancel, at a moment that is as likely before its end as after it."""
+    """A short turn and its cancel, at a moment that is as likely before its end as after it.
+
+    Now and then the server is killed as soon as it has acknowledged a cancel whose tool still runs.
+    """
+    killing = asyncio.Lock()
 
     async def one(its: Field, asker: Asker, mark: str, agent: str, dice: random.Random) -> None:
-        seconds, wait = dice.uniform(0, 0.06), dice.uniform(0, 0.05)
+        seconds, wait, deadly = dice.uniform(0, 0.06), dice.uniform(0, 0.05), dice.random() < KILLED_CANCELS
         operation = its.note(Operation(mark, "submit", agent))
-        body = {"tool": "slow", "kwargs": {"seconds": seconds}, "metadata": {"mark": mark}}
+        tool = dice.choice(("slow", "slow", "stubborn"))
+        body = {"tool": tool, "kwargs": {"seconds": seconds}, "metadata": {"mark": mark}}
         await asker.insist(operation, f"/agents/{agent}/turns", body, 10_000, key=True)
-        if operation.ended is Ended.OK:
-            await asyncio.sleep(wait)
-            cancel = its.note(Operation(f"{mark}!", "cancel", agent, turns=[operation.turns[0]]))
-            await asker.cancel(cancel)
-            its.tally[f"cancels answered {cancel.statuses[-1] if cancel.statuses else 'never'}"] += 1
+        if operation.ended is not Ended.OK:
+            return
+        await asyncio.sleep(wait)
+        cancel = its.note(Operation(f"{mark}!", "cancel", agent, turns=[operation.turns[0]]))
+        await asker.cancel(cancel)
+        its.tally[f"cancels answered {cancel.statuses[-1] if cancel.statuses else 'never'}"] += 1
+        if deadly and cancel.statuses == [202] and not killing.locked():
+            async with killing:
+                await _kill(its)
 
-    return await _flood(folder, seed, number, one)
+    return await _flood(folder, seed, number, one, each_kill=number + 1)
 
 
 async def resumes(folder: Path, seed: str, number: int) -> Counter[str]:
@@ -73,7 +83,7 @@ async def resumes(folder: Path, seed: str, number: int) -> Counter[str]:
 One = Callable[[Field, Asker, str, str, random.Random], Awaitable[None]]
 
 
-async def _flood(folder: Path, seed: str, number: int, one: One) -> Counter[str]:
+async def _flood(folder: Path, seed: str, number: int, one: One, *, each_kill: int = EACH_KILL) -> Counter[str]:
     """As many at once as there are agents, one after the other on each, until there were ``number``."""
     async with field(folder, seed, AGENTS) as its:
         await its.server.start()
@@ -86,7 +96,7 @@ async def _flood(folder: Path, seed: str, number: int, one: One) -> Counter[str]
 
         lanes = [asyncio.ensure_future(lane(agent)) for agent in AGENTS]
         try:
-            await _kill_now_and_then(its, lanes)
+            await _kill_now_and_then(its, lanes, each_kill)
             await asyncio.gather(*lanes)
         finally:
             for task in lanes:
@@ -95,11 +105,11 @@ async def _flood(folder: Path, seed: str, number: int, one: One) -> Counter[str]
     return its.judge()
 
 
-async def _kill_now_and_then(its: Field, lanes: Sequence["asyncio.Future[None]"]) -> None:
-    due = EACH_KILL
+async def _kill_now_and_then(its: Field, lanes: Sequence["asyncio.Future[None]"], each: int) -> None:
+    due = each
     while not all(lane.done() for lane in lanes):
         if len(its.ledger.operations) >= due:
-            due += EACH_KILL
+            due += each
             await _kill(its)
         await asyncio.sleep(0.02)
 

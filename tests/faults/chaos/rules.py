@@ -21,6 +21,7 @@ LOG_CHECKS: Sequence[Callable[[list[Json]], None]] = (
     check_contiguous, check_one_end, check_one_at_a_time, check_mailbox_order, check_values, check_pauses,
 )  # fmt: skip
 Rule = Callable[[Evidence], None]
+FORESEEN = frozenset({200, 201, 202, 204, 404, 409, 422, 429, 503})
 SHOWN = 5
 """Of what is wrong, so many are told."""
 
@@ -96,6 +97,15 @@ def clients_keep_their_order(evidence: Evidence) -> None:
                 wrong.append((each.mark, turn))
             last[each.client, each.agent] = turn["first_seq"]
     _nothing(wrong, "joined before an earlier turn of the same client")
+
+
+def answers_are_foreseen(evidence: Evidence) -> None:
+    """A fault is no excuse for an answer that does not say what is the matter."""
+    operations = evidence.ledger.operations
+    wrong = [
+        (each.mark, each.kind, each.statuses[-3:]) for each in operations if not FORESEEN.issuperset(each.statuses)
+    ]
+    _nothing(wrong, "answers that nobody expects")
 
 
 # --- the logs --------------------------------------------------------------------------------------------------------
@@ -283,6 +293,7 @@ RULES: tuple[Rule, ...] = (
     batches_are_whole,
     cancelled_is_cancelled,
     clients_keep_their_order,
+    answers_are_foreseen,
     logs_are_sound,
     renewed_logs_go_on,
     rows_are_what_the_log_says,
