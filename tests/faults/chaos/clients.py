@@ -142,6 +142,7 @@ class Client:
         back, wait = self._dice.random(), self._dice.choice((0, 0, 0.002, 0.01))
         await asyncio.sleep(wait)
         if not self._accepted:
+            self._number += 1  # what comes after has the same name, whether there was something to cancel or not
             return
         agent, turn_id = self._accepted[int(back * len(self._accepted))]
         operation = self._new("cancel", agent)
