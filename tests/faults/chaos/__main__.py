@@ -48,7 +48,7 @@ GOALS: dict[str, Goal] = {
     "kills": Goal(_mixed(disasters.kill), "kills", 1_000, 40),
     "restarts": Goal(_mixed(disasters.restart), "rolling restarts", 100, 20),
     "twins": Goal(floods.twins, "twins", 10_000, 5_000),
-    "cancels": Goal(floods.cancels, "submit ok", 10_000, 5_000),
+    "cancels": Goal(floods.cancels, "cancels answered", 10_000, 6_000),
     "resumes": Goal(floods.resumes, "resumed events", 1_000_000, 250_000),
     "cuts": Goal(outages.cuts, "power cuts", 100, 25),
     "relaxed": Goal(outages.relaxed, "relaxed power cuts", 10, 5),
@@ -59,7 +59,7 @@ class Session:
     """Chapters of all goals in turn, so that a short time does some of each."""
 
     def __init__(self, seed: str, minutes: float | None, only: list[str]) -> None:
-        self._seed, self._begun = seed, monotonic()
+        self._seed, self._begun, self._commit = seed, monotonic(), _commit()
         self._until = self._begun + minutes * 60 if minutes is not None else float("inf")
         self._only = dict(part.partition(":")[::2] for part in only) or dict.fromkeys(GOALS, "")
         self.counts: dict[str, Counter[str]] = {}
@@ -101,7 +101,7 @@ class Session:
         return {
             "command": command,
             "seed": self._seed,
-            "commit": _commit(),
+            "commit": self._commit,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": self.seconds,
             "machine": _machine(),

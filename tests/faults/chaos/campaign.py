@@ -50,6 +50,7 @@ class Field:
         self.ledger, self.tally = Ledger(), Counter[str]()
         self.dice = random.Random(seed)
         self.readers: list[Reader] = []
+        self.killing = asyncio.Lock()
         self._reading: list[asyncio.Task[None]] = []
 
     async def make_agents(self, *names: str) -> None:
@@ -74,7 +75,7 @@ class Field:
             await asyncio.sleep(0.05)
         for reader in self.readers:
             if not left and reader.agent in self.stable:
-                latest = (await insist(self.wire, "GET", f"/agents/{reader.agent}")).json()["latest"]
+                latest = (await insist(self.wire, "GET", f"/agents/{reader.agent}")).json().get("latest", 0)
                 try:
                     await eventually(partial(reader.has_seen, latest), timeout=READ_SECONDS)
                 except AssertionError:

@@ -36,7 +36,6 @@ async def cancels(folder: Path, seed: str, number: int) -> Counter[str]:
 
     Now and then the server is killed as soon as it has acknowledged a cancel whose tool still runs.
     """
-    killing = asyncio.Lock()
 
     async def one(its: Field, asker: Asker, mark: str, agent: str, dice: random.Random) -> None:
         seconds, wait, deadly = dice.uniform(0, 0.06), dice.uniform(0, 0.05), dice.random() < KILLED_CANCELS
@@ -49,12 +48,13 @@ async def cancels(folder: Path, seed: str, number: int) -> Counter[str]:
         await asyncio.sleep(wait)
         cancel = its.note(Operation(f"{mark}!", "cancel", agent, turns=[operation.turns[0]]))
         await asker.cancel(cancel)
-        its.tally[f"cancels answered {cancel.statuses[-1] if cancel.statuses else 'never'}"] += 1
-        if deadly and cancel.statuses == [202] and not killing.locked():
-            async with killing:
-                await _kill(its)
+        for status in cancel.statuses:
+            its.tally["cancels answered"] += 1
+            its.tally[f"cancels answered {status}"] += 1
+        if deadly and cancel.statuses == [202]:
+            await _kill(its)
 
-    return await _flood(folder, seed, number, one, each_kill=number + 1)
+    return await _flood(folder, seed, number, one, each_kill=None)
 
 
 async def resumes(folder: Path, seed: str, number: int) -> Counter[str]:
@@ -83,7 +83,7 @@ async def resumes(folder: Path, seed: str, number: int) -> Counter[str]:
 One = Callable[[Field, Asker, str, str, random.Random], Awaitable[None]]
 
 
-async def _flood(folder: Path, seed: str, number: int, one: One, *, each_kill: int = EACH_KILL) -> Counter[str]:
+async def _flood(folder: Path, seed: str, number: int, one: One, *, each_kill: int | None = EACH_KILL) -> Counter[str]:
     """As many at once as there are agents, one after the other on each, until there were ``number``."""
     async with field(folder, seed, AGENTS) as its:
         await its.server.start()
@@ -105,19 +105,25 @@ async def _flood(folder: Path, seed: str, number: int, one: One, *, each_kill: i
     return its.judge()
 
 
-async def _kill_now_and_then(its: Field, lanes: Sequence["asyncio.Future[None]"], each: int) -> None:
+async def _kill_now_and_then(its: Field, lanes: Sequence["asyncio.Future[None]"], each: int | None) -> None:
     due = each
     while not all(lane.done() for lane in lanes):
-        if len(its.ledger.operations) >= due:
+        if due is not None and each is not None and len(its.ledger.operations) >= due:
             due += each
             await _kill(its)
+        for lane in lanes:
+            if lane.done():
+                lane.result()  # one that has failed ends the campaign; the others would wait for ever
         await asyncio.sleep(0.02)
 
 
 async def _kill(its: Field) -> None:
-    await its.server.kill()
-    its.tally["kills"] += 1
-    await its.server.start()
+    """Does nothing if somebody else is at it."""
+    if not its.killing.locked():
+        async with its.killing:
+            await its.server.kill()
+            its.tally["kills"] += 1
+            await its.server.start()
 
 
 async def _write(its: Field, agent: str) -> None:

@@ -125,7 +125,7 @@ async def serving(folder: Path, environ: Mapping[str, object] | None = None) -> 
     others = {name: value for name, value in os.environ.items() if not name.startswith("PYGENTS_")}
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     spawner = await asyncio.create_subprocess_exec(
-        sys.executable, str(HERE / "spawner.py"), str(folder / "server.log"), stdin=-1, stdout=-1,
+        sys.executable, str(HERE / "spawner.py"), str(folder / "server.log"), stdin=-1, stdout=-1, cwd=folder,
         env={**others, **given, "PYTHONPATH": paths},
     )  # fmt: skip
     server = Server(folder, spawner, given)

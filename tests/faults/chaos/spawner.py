@@ -4,9 +4,11 @@ Speaks JSON by lines. In: ``{"argv": [...], "environ": {...}, "haste": {"module:
 for each line, and ``{"ended": code}`` once that process is gone, which is before the next line is read.
 """
 
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,9 +17,19 @@ import pygents_app.server  # noqa: F401
 from pygents_app import failpoints
 from pygents_app.cli import main
 
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal to get when the parent is gone."""
+
+
+def _die_with_the_parent() -> None:
+    """Where the system can do that: a campaign that is killed leaves no servers behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
 
 def _serve(order: dict[str, dict[str, object]], log: str) -> None:
     os.setsid()
+    _die_with_the_parent()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(descriptor, 1)
@@ -37,6 +49,7 @@ def _say(**words: object) -> None:
 
 
 if __name__ == "__main__":
+    _die_with_the_parent()
     for line in iter(sys.stdin.readline, ""):
         pid = os.fork()
         if not pid:
