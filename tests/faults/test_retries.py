@@ -1,7 +1,7 @@
 """Attempts on a real server: tried again after errors, limits and the ends of processes, and given up in the end."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -122,7 +122,8 @@ class TestCrashes:
         """A turn that takes the process along again and again is stopped; the mailbox goes on."""
         service, path = start(), tmp_path / "attempts"
         async with calling(service.url) as caller:
-            assert (await caller.post("one", "deadly", args=[str(path), 100, how])).status_code == 202
+            with suppress(httpx.TransportError):  # the tool may take the process along before the answer has left
+                assert (await caller.post("one", "deadly", args=[str(path), 100, how])).status_code == 202
 
             async def ended() -> list[Json]:
                 """Under a supervisor that starts it again whenever it is gone."""
