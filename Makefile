@@ -13,7 +13,7 @@ STRAY := .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist pyg
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format types bench openapi lock wheel clean distclean
+.PHONY: help run test lint format types bench chaos openapi lock wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ types: $(VENV)/.installed-dev .cache/typing/pygents_app ## check types, strictly
 
 bench: $(VENV)/.installed-dev ## measure (ARGS= for benches; nothing else should be busy on the machine)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# SEED=… makes the choices of an earlier session again, MINUTES=… ends it early, ARGS="--only kills:17" plays a chapter.
+chaos: $(VENV)/.installed-dev ## kill, restart and cut the power a thousand times, and judge what is left (SEED=, MINUTES=)
+	$(BIN)/python -m tests.faults.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 openapi: $(VENV)/.installed ## write openapi/openapi.json and the examples anew
 	@mkdir -p .cache openapi

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from pygents_core.agent import Agent, AgentRegistry
 
+from . import failpoints
 from .api.install import Application, install
 from .api.services import Services
 from .clock import new_id, system_clock
@@ -126,6 +127,7 @@ def create_app(settings: Settings, agents: Sequence[Agent] | None = None) -> Fas
 
     The store is open from here on, until the application's lifespan ends. Raises ``StartupError``.
     """
+    failpoints.arm()
     service = Service(settings, AgentRegistry.all() if agents is None else agents)
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from .errors import StartupError
+from .failpoints import VARIABLE as FAILPOINTS
 
 PREFIX = "PYGENTS_"
 CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
@@ -103,7 +104,7 @@ def load(
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     sources = (
         given,
-        _variables(os.environ if environ is None else environ, "the environment"),
+        _variables(_without_failpoints(os.environ if environ is None else environ), "the environment"),
         _variables(_dotenv(folder / ".env"), ".env"),
         _toml(folder / "pygents.toml"),
     )
@@ -135,6 +136,11 @@ def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str
             raise StartupError(f"{where} has both {PREFIX}{field.upper()} and {PREFIX}{field.upper()}_FILE; keep one.")
         found[field] = value
     return found
+
+
+def _without_failpoints(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """They are read where they are, and only from the environment: a file would keep them armed by mistake."""
+    return {name: value for name, value in environ.items() if name != FAILPOINTS}
 
 
 def _ours(variables: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 Json = dict[str, Any]
@@ -26,6 +26,7 @@ def check_log(events: Sequence[Json]) -> None:
     check_one_at_a_time(events)
     check_mailbox_order(events)
     check_values(events)
+    check_pauses(events)
 
 
 def check_contiguous(events: Sequence[Json], first: int = 1) -> None:
@@ -34,15 +35,22 @@ def check_contiguous(events: Sequence[Json], first: int = 1) -> None:
 
 
 def check_one_end(events: Iterable[Json]) -> None:
+    """One begin, one end; attempts counted from 1, each but the last one followed by ``turn.retrying``."""
     types: dict[str, Counter[str]] = defaultdict(Counter)
+    attempts: dict[str, list[int]] = defaultdict(list)
     for event in events:
         if event["turn_id"] is not None:
             kind = "end" if event["type"] in TERMINAL else event["type"]
             types[event["turn_id"]][kind] += 1
+            if kind == "turn.started":
+                attempts[event["turn_id"]].append(event["attempt"])
     wrong = {
         turn_id: dict(kinds)
         for turn_id, kinds in types.items()
-        if kinds["end"] != 1 or kinds["turn.queued"] != 1 or kinds["turn.started"] > 1
+        if kinds["end"] != 1
+        or kinds["turn.queued"] != 1
+        or kinds["turn.started"] - kinds["turn.retrying"] not in (0, 1)  # 0: cancelled while it waited for the next
+        or attempts[turn_id] != list(range(1, kinds["turn.started"] + 1))
     }
     assert not wrong, f"turns without exactly one begin and end: {wrong}"
 
@@ -54,8 +62,9 @@ def check_one_at_a_time(events: Iterable[Json]) -> None:
         if kind == "turn.started":
             assert running is None, f"{turn_id} started while {running} was running (event {event['seq']})"
             running = turn_id
-        elif kind == "turn.value":
-            assert running == turn_id, f"a value of {turn_id}, which is not running (event {event['seq']})"
+        elif kind in ("turn.value", "turn.retrying"):
+            assert running == turn_id, f"{kind} of {turn_id}, which is not running (event {event['seq']})"
+            running = None if kind == "turn.retrying" else running
         elif kind in TERMINAL:
             assert running == turn_id or kind == "turn.cancelled", f"{turn_id} ended without having run: {event}"
             running = None if running == turn_id else running
@@ -63,25 +72,39 @@ def check_one_at_a_time(events: Iterable[Json]) -> None:
 
 
 def check_mailbox_order(events: Sequence[Json]) -> None:
-    """Turns begin in the order in which they joined; a scheduled one joins when it is due, not when it is accepted."""
+    """Turns begin in the order in which they joined; a scheduled one joins when it is due, not when it is accepted.
+
+    A turn that is run again stays at the head: nothing else begins before it has ended.
+    """
     delayed = {event["turn_id"] for event in events if event["type"] == "turn.queued" and event["data"]["not_before"]}
     queued = [event["turn_id"] for event in events if event["type"] == "turn.queued"]
     started = [event["turn_id"] for event in events if event["type"] == "turn.started"]
     assert not set(started) - set(queued), "a turn started that was never queued"
     began = set(started) - delayed
     expected = [turn_id for turn_id in queued if turn_id in began]
-    assert [turn_id for turn_id in started if turn_id in began] == expected, "turns did not begin as they joined"
+    heads = [turn_id for turn_id, _ in groupby(turn_id for turn_id in started if turn_id in began)]
+    assert heads == expected, "turns did not begin as they joined"
 
 
 def check_values(events: Iterable[Json]) -> None:
-    indices: dict[str, list[int]] = defaultdict(list)
+    """Each attempt numbers its values from 0; what is completed has as many as its last attempt gave."""
+    indices: dict[tuple[str, int], list[int]] = defaultdict(list)
     for event in events:
+        place = event["turn_id"], event["attempt"]
         if event["type"] == "turn.value":
-            indices[event["turn_id"]].append(event["data"]["index"])
+            indices[place].append(event["data"]["index"])
         elif event["type"] == "turn.completed":
-            assert event["data"]["values"] == len(indices[event["turn_id"]]), f"values are missing before {event}"
-    wrong = {turn_id: found for turn_id, found in indices.items() if found != list(range(len(found)))}
+            assert event["data"]["values"] == len(indices[place]), f"values are missing before {event}"
+    wrong = {place: found for place, found in indices.items() if found != list(range(len(found)))}
     assert not wrong, f"values out of order: {wrong}"
+
+
+def check_pauses(events: Iterable[Json]) -> None:
+    """Nothing begins between a pause and what ends it."""
+    paused = False
+    for event in events:
+        assert not (paused and event["type"] == "turn.started"), f"a turn began while its agent was paused: {event}"
+        paused = event["type"] == "agent.paused" or (paused and event["type"] != "agent.resumed")
 
 
 def check_acknowledged(known: Iterable[Acknowledged], turns: Iterable[Json], events: Iterable[Json]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
+from .. import failpoints
 from ..clock import Clock
 from ..commands import Claim, Claimed, Promote, Recover, Starter
 from ..draft import is_gone
@@ -75,9 +76,13 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._silence = self._store.listen(self._hear)
         self._executor.start(self._runner_ended)
+        if failpoints.ARMED:
+            failpoints.hit("before-recovery")
         for name in await self._store.owned_agents():
             with self._capacity.starting() as starter:
                 await self._store.execute(Recover(name, starter, self._max_crashes))
+            if failpoints.ARMED:
+                failpoints.hit("in-recovery")
         self._watch = self._loop.create_task(self._keep_watch(), name="dispatcher")
 
     async def drain(self, seconds: float, grace: float) -> None:
@@ -116,6 +121,8 @@ class Dispatcher:
             for turn in notice.ended
             if turn.status is TurnStatus.CANCELLED and self._executor.waits_for_lock(turn.id)
         ]
+        if failpoints.ARMED and notice.begun:
+            failpoints.hit("after-begin")
         if orders:
             self._executor.assign(*orders)
         if notice.ready:

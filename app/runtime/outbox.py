@@ -7,6 +7,7 @@ is under way at a time, so that a value is never committed before one that was y
 import asyncio
 from collections.abc import Callable
 
+from .. import failpoints
 from ..commands import Append, Appended
 from ..errors import StoreFull, Unavailable
 from ..model import Begun
@@ -74,6 +75,8 @@ class Outbox:
         self._scheduled = False
         if self._closed or self._flying or not self._pending:
             return
+        if failpoints.ARMED:
+            failpoints.hit("before-append")
         self._flying, self._pending, self._size = tuple(self._pending), [], 0
         self._commit()
 

@@ -15,6 +15,7 @@ from pygents_core.agent import Agent
 from pygents_core.turn import StopReason
 from pygents_core.turn import Turn as CoreTurn
 
+from .. import failpoints
 from ..commands import Claim
 from ..errors import ServiceError
 from ..model import Begun, Definition, Outcome, Turn, TurnSpec, TurnStatus
@@ -178,6 +179,8 @@ class Runner:
         running_sender.set(sender)
         core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent
         core.root, core.hops = begun.turn.spec.root, begun.turn.spec.hops
+        if failpoints.ARMED:
+            self._loop.call_soon(failpoints.hit, "mid-tool")
 
     def _new_scribe(self, begun: Begun) -> Scribe:
         self.turn = begun.turn

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
+from .. import failpoints
 from ..commands import Command, Reply
 from ..draft import Decision
 from ..errors import Unavailable
@@ -172,7 +173,11 @@ class Committer:
         answers = self._answers(commands)
         notice = notice_of([answer for answer in answers if isinstance(answer, Decision)])
         if notice is not None:
+            if failpoints.ARMED and notice.ended:
+                failpoints.hit("after-end-before-wake")
             self._tell(notice)
+        if failpoints.ARMED:
+            failpoints.hit("after-commit-before-answer")
         replies: dict[asyncio.AbstractEventLoop, list[_Reply]] = {}
         answered = iter(answers)
         for part in batch:

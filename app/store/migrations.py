@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 
+from .. import failpoints
 from ..errors import StartupError
 from .statements import migrations
 
@@ -59,8 +60,11 @@ def _step(db: sqlite3.Connection, number: int, script: str) -> None:
     try:
         db.executescript(
             f"BEGIN IMMEDIATE;\n{script}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};"
         )
+        if failpoints.ARMED:
+            failpoints.hit("in-migration")
+        db.execute("COMMIT")
     except sqlite3.Error:
         if db.in_transaction:
             db.rollback()

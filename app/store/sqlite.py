@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, NoReturn
 
+from .. import failpoints
 from ..errors import ServiceError, StartupError, StoreFull, Unavailable
 from .engine import Snapshot, T
 from .lockfile import LockFile
@@ -121,6 +122,8 @@ class SqliteEngine:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             removed = purge(self._writer, deleted_before, limit)
+            if failpoints.ARMED and removed:
+                failpoints.hit("in-purge")
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             explained = self.explain(error)
@@ -147,6 +150,8 @@ class SqliteEngine:
 
     def close(self) -> None:
         self._threads.shutdown()
+        if failpoints.ARMED:
+            failpoints.hit("in-close")
         self._close_files()
 
     def _close_files(self) -> None:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
+from .. import failpoints
 from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
 from . import codec
 from .statements import statements
@@ -50,11 +51,17 @@ class SqliteRows:
     # --- the transaction ---------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
+        if failpoints.ARMED:
+            failpoints.hit("before-transaction")
         self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         self._flush()
+        if failpoints.ARMED:
+            failpoints.hit("before-commit")
         self._db.execute("COMMIT")
+        if failpoints.ARMED:
+            failpoints.hit("after-commit")
         _shrink(self._heads)
         _shrink(self._running)
 

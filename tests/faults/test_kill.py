@@ -1,4 +1,4 @@
-"""kill -9 under load, again and again: what was acknowledged is there, once, in order, with one end."""
+"""kill -9 of whole processes, as operators start them, under load; ``test_chaos`` kills forked ones, far more often."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.service import START_SECONDS, Service
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "50" if STRICT else "8"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "12" if STRICT else "4"))
 AGENTS, CLIENTS, POSTS = 4, 4, 5
 TURNS: tuple[tuple[str, dict[str, object]], ...] = (
     ("echo", {"value": "x"}), ("count", {"to": 5}), ("count", {"to": 3, "delay": 0.001}), ("hostile", {"kind": "NaN"}),
