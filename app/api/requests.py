@@ -10,7 +10,6 @@ from pydantic.config import JsonDict
 from pygents_core.tool import Retry as Policy
 
 from ..clock import Clock, from_datetime
-from ..errors import InvalidRequest
 from ..model import NAME_PATTERN, Definition
 from ..runtime import requests
 from ..runtime.catalogue import HOOK_TYPES
@@ -113,11 +112,7 @@ class Submit(Body):
 
     def _due(self, clock: Clock) -> int | None:
         if self.not_before is not None:
-            due = from_datetime(self.not_before)
-            if due - clock() > LONGEST_DELAY * 1_000_000:
-                problem = f"must be at most {LONGEST_DELAY:g} seconds ahead"
-                raise InvalidRequest("The body is not valid.", errors=[{"pointer": "/not_before", "detail": problem}])
-            return due
+            return from_datetime(self.not_before)
         return clock() + round(self.delay * 1_000_000) if self.delay else None
 
 

@@ -87,7 +87,7 @@ def test_answers_have_members_and_problems_have_types(submit: Locator) -> None:
     accepted.locator("summary", has_text="202").click()
     submit.locator(".answer > summary", has_text="429").click()
     full = submit.locator(".answer[open]")
-    assert "urn:pygents:problem:mailbox-full" in full.inner_text()
+    full.get_by_text("urn:pygents:problem:mailbox-full").first.wait_for()  # it is made when it is opened
     assert entry(full, "limit")[0] == "limit integer"
     full.locator("summary", has_text="Example").click()
     assert json.loads(full.locator("pre").first.inner_text())["status"] == 429

@@ -66,7 +66,6 @@ def _inform(schemas: dict[str, Any]) -> None:
     submit, create, merge = (schemas[name]["properties"] for name in ("Submit", "CreateAgent", "Merge"))
     submit["tool"]["enum"] = TOOLS
     create["name"]["pattern"] = "^a[0-3]$"
-    create["tools"] = {"const": TOOLS}
-    merge["tools"]["items"] = {"enum": TOOLS}
+    create["tools"] = merge["tools"] = {"const": TOOLS}  # an agent that had lost one would refuse turns of it
     for definition in (create, merge):
         definition["hooks"] = {"type": "object", "maxProperties": 0}
