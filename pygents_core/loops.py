@@ -55,15 +55,15 @@ def loop_local(factory: Callable[[], T]) -> LoopLocal[T]:
         async def fetch(url: str) -> str:
             return (await http().get(url)).text
 
-    The service closes the object (``aclose()``, or else ``close()``, if it has one) when its loop's worker ends; without
-    the service nobody does, but ``await close_loop_locals()``. ``factory`` takes no arguments and runs in an empty
-    context, so that tasks which it starts do not end with a turn. Raises TypeError for one that is async.
+    The service closes the object (``aclose()``, or else ``close()``, if it has one) when it ends that loop; without the
+    service, ``await close_loop_locals()`` does. ``factory`` takes no arguments and runs in an empty context, so that
+    tasks which it starts do not end with a turn. Raises TypeError for one that is async.
     """
     return LoopLocal(factory)
 
 
 async def close_loop_locals() -> None:
-    """Close all objects of the running loop, the youngest first; what they raise is logged. The next call makes anew."""
+    """Close all objects of the running loop, the youngest first; what they raise is logged."""
     with _guard:
         objects = _made.pop(asyncio.get_running_loop(), {})
     for local, made in reversed(objects.items()):

@@ -2,12 +2,15 @@
 
 A runner lives on a worker loop. Its task runs the user's code and nothing that must not be lost: everything after the
 code belongs to the task's done-callback, which no cancellation reaches, not even one before the task's first step.
+
+If that loop is blocked, others act on the runner from outside: before the user's code is entered they may take the turn
+to another worker, and later they write its end if that is due; what the runner then writes is refused by the fence.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -17,21 +20,29 @@ from pygents_core.turn import Turn as CoreTurn
 
 from ..commands import Claim
 from ..errors import ServiceError
-from ..model import Begun, Definition, Outcome, Turn, TurnSpec, TurnStatus
+from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
 from .encoding import Limits, encode_memory, encode_value
+from .entry import Entry
 from .mailbox import Sender, as_library_error, running_sender
+from .orders import Assignment, Order, StopOrder
 from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ToolRemoved, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
 from .submission import Submission
 from .translation import core_turn, request_of
+from .turn_tasks import TurnTasks
 
 log = logging.getLogger("pygents.runner")
 
 _background: set[asyncio.Task[None]] = set()
 """Hooks that run after a turn's end: the event loop alone would let them be collected."""
+
+
+def is_telling(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether such a hook runs on that loop."""
+    return any(task.get_loop() is loop for task in tuple(_background))
 
 
 class Equipment(NamedTuple):
@@ -46,6 +57,10 @@ class Equipment(NamedTuple):
 
 class NotBegun(Exception):
     """While it waited for its tool's lock, the turn was cancelled, its agent paused, or the service began to drain."""
+
+
+class Moved(Exception):
+    """Another worker has the turn: its loop was blocked before the turn's code was entered."""
 
 
 class Runner:
@@ -66,8 +81,13 @@ class Runner:
     ) -> None:
         self.turn, self.definition = turn, definition
         self.abandoned = False
-        self._kit, self._began, self._ended = equipment, began, ended
-        self._loop = asyncio.get_running_loop()
+        self._kit, self._has_begun, self._ended = equipment, began, ended
+        self.loop = asyncio.get_running_loop()
+        self._assignment = Assignment(turn, definition, begun)
+        self._entry, self._is_mine = Entry(), False
+        self._tasks = TurnTasks()
+        self._outside: Scribe | None = None
+        self._begun: Begun | None = None
         self._scribe: Scribe | None = None
         self._core: CoreTurn[Any] | None = None
         self._output = Output(streaming=False)
@@ -77,9 +97,10 @@ class Runner:
         self._put: tuple[Agent, CoreTurn[Any]] | None = None
         self._stop: Stop | None = None
         self._stop_at: float | None = None
+        self._left_at: float | None = None
         if begun is not None:
             self._scribe = self._new_scribe(begun)
-        self._task = self._loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
+        self._task = self.loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
         self._task.add_done_callback(self._code_stopped)
 
     @property
@@ -103,11 +124,21 @@ class Runner:
             await self._perform(begun)
         except BaseException as error:
             self._error = error
+        if self._tasks:
+            await self._end_tasks()
         if self._scribe is None and not isinstance(self._error, NotBegun | asyncio.CancelledError | ServiceError):
             await self._fail_unbegun()
 
+    async def _end_tasks(self) -> None:
+        """What the code has started is its code, too: the turn has not ended before that has stopped."""
+        self._left_at = monotonic()
+        log.info("turn %s leaves tasks behind, which are cancelled: %s", self.turn.id, ", ".join(self._tasks.names()))
+        await self._tasks.end()
+
     async def _fail_unbegun(self) -> None:
         """A turn that cannot even be prepared must end as an error, and to end it has to begin."""
+        if not self._holds():
+            return
         try:
             await self._claim()
         except (NotBegun, ServiceError) as refusal:
@@ -122,6 +153,7 @@ class Runner:
         if core.tool.memory_parameter is not None:
             self._kit.roster.load_memory(agent, await self._kit.store.read_memory(self.agent))
         if begun is not None:
+            self._check_holds()
             self._enter(core, begun)
         async with aclosing(agent.run_turn(core, begin=None if begun is not None else self._begin)) as values:
             async for value in values:
@@ -130,6 +162,7 @@ class Runner:
 
     async def _begin(self) -> None:
         """The tool's lock is held: the durable begin comes now, before anything of the turn."""
+        self._check_holds()
         begun = await self._claim()
         if self._core is not None:
             self._enter(self._core, begun)
@@ -143,18 +176,28 @@ class Runner:
         if claimed.begun is None:
             raise NotBegun
         self._scribe = self._new_scribe(claimed.begun)
-        self._began(self)
+        self._has_begun(self)
         return claimed.begun
 
+    def _check_holds(self) -> None:
+        if not self._holds():
+            raise Moved
+
+    def _holds(self) -> bool:
+        """Whether the turn is this runner's and not another worker's. Once asked, it stays so."""
+        self._is_mine = self._is_mine or self._entry.take()
+        return self._is_mine
+
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
-        """From here on the code is this turn's: what it sends is fenced by it."""
+        """From here on the code is this turn's: what it sends is fenced by it, what it starts ends with it."""
+        self._tasks.enter()
         sender = Sender(begun)
         running_sender.set(sender)
         core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent
         core.root, core.hops = begun.turn.spec.root, begun.turn.spec.hops
 
     def _new_scribe(self, begun: Begun) -> Scribe:
-        self.turn = begun.turn
+        self.turn, self._begun = begun.turn, begun
         return Scribe(
             begun,
             store=self._kit.store,
@@ -189,55 +232,100 @@ class Runner:
         except ServiceError as error:
             raise as_library_error(error, request.tool) from error
 
-    # --- the ways in from outside ------------------------------------------------------------------------------------
+    # --- the ways in from outside (any thread, unless it says otherwise) ---------------------------------------------
+
+    def owns(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether the task is the turn's code."""
+        return task is self._task or task in self._tasks
+
+    def leave(self) -> bool:
+        """Whether the code was not entered: it never will be here, another worker may have the turn."""
+        if not self._entry.take():
+            return False
+        self.soon(self._task.cancel)
+        return True
+
+    def orders(self) -> tuple[Order, ...]:
+        """What another worker needs to do in this one's place."""
+        return (self._assignment, *(() if self._stop is None else (StopOrder(self.turn.id, self._stop),)))
+
+    def soon(self, callback: Callable[..., object], *args: object) -> None:
+        """Call it on the runner's loop, if that is not closed."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(callback, *args)
 
     def stop(self, why: Stop) -> None:
         """Ask the code to stop (CancelledError at its next await). The first reason stands."""
         if self._stop is None:
             self._stop, self._stop_at = why, monotonic()
-            self._task.cancel()
+            self.soon(self._task.cancel)
 
     def _lost(self) -> None:
         """What the code yields is accepted no more."""
         self._task.cancel()
 
-    def sweep(self, now: float) -> None:
-        """End the turn from outside if its code had to stop and has not within the grace. ``now`` is monotonic."""
-        outcome = self._overdue(now - self._kit.limits.cancel_grace)
-        if outcome is not None and self._scribe is not None and not self.abandoned:
-            self.abandoned = True
-            log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent)
-            self._scribe.abandon(outcome)
-
-    def _overdue(self, since: float) -> Outcome | None:
-        if self._task.done():
+    def overdue(self, now: float) -> Ending | None:
+        """How the turn ends if its code had to stop and has not within the grace. ``now`` is monotonic."""
+        if self._scribe is None or self.abandoned:
             return None
+        return self._overdue(now - self._kit.limits.cancel_grace)
+
+    def _overdue(self, since: float) -> Ending | None:
+        if self._left_at is not None and not self._task.done():  # the code has ended, but not what it has started
+            return self._code_ended() if self._left_at < since else None
         if self._stop_at is not None and self._stop_at < since:
-            return CANCELLED if self._stop is Stop.CANCEL else DRAINED
-        deadline = self._core.deadline if self._core is not None else None
-        return TIMED_OUT if deadline is not None and deadline < since else None
+            return Ending(CANCELLED if self._stop is Stop.CANCEL else DRAINED)
+        deadline = self._core.deadline if self._core is not None and not self._task.done() else None
+        return Ending(TIMED_OUT) if deadline is not None and deadline < since else None
+
+    def abandon(self, ending: Ending) -> None:
+        """On its loop: end the turn although its code has not stopped."""
+        if self._scribe is not None and not self.abandoned and not self._task.done():
+            self._give_up()
+            self._scribe.abandon(ending)
+
+    def abandon_from_outside(self, ending: Ending) -> None:
+        """On another loop, because this one is blocked: a scribe of that loop writes the end.
+
+        Whatever this runner writes later is refused, and its own scribe then releases the agent. If the loop comes back
+        and the runner's own end is committed first, the other one is refused.
+        """
+        if self._begun is not None:
+            self._give_up()
+            self._outside = self._new_scribe(self._begun)
+            self._outside.abandon(ending)
+
+    def _give_up(self) -> None:
+        self.abandoned = True
+        log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _through(self, turn: Turn | None) -> None:
         """A returned turn is in the mailbox only if the end that was stored is ``completed``."""
         if self._put is not None and turn is not None and turn.status is TurnStatus.COMPLETED:
-            telling = self._loop.create_task(self._put[0].tell_put(self._put[1]))
+            telling = self.loop.create_task(self._put[0].tell_put(self._put[1]))
             _background.add(telling)
             telling.add_done_callback(_background.discard)
         self._ended(self)
         # They know each other, and what the code made: only a garbage collection would find them.
-        self._scribe = self._core = self._put = None
+        self._scribe = self._outside = self._core = self._put = None
 
     def _code_stopped(self, task: "asyncio.Task[None]") -> None:
-        error = asyncio.CancelledError() if task.cancelled() else self._error
+        if not self._holds():
+            return
         if self._scribe is None:
             self._ended(self)
-        elif self.abandoned:
+        elif self.abandoned and self._outside is None:
             self._scribe.release()
         else:
-            timed_out = self._core is not None and self._core.stop_reason is StopReason.TIMEOUT
-            outcome = outcome_of(error, self._output.encoded(), timed_out=timed_out, stop=self._stop)
-            self._scribe.finish(self._ending._replace(outcome=outcome))
+            self._scribe.finish(self._code_ended(task))
         if not self.was_refused:
             self._error = None  # its traceback holds this runner, and all that the code held
+
+    def _code_ended(self, task: "asyncio.Task[None] | None" = None) -> Ending:
+        """``task`` if it is done: one that was cancelled before its first step has no error of its own."""
+        error = asyncio.CancelledError() if task is not None and task.cancelled() else self._error
+        timed_out = self._core is not None and self._core.stop_reason is StopReason.TIMEOUT
+        outcome = outcome_of(error, self._output.encoded(), timed_out=timed_out, stop=self._stop)
+        return self._ending._replace(outcome=outcome)

@@ -171,7 +171,12 @@ class Elsewhere:
 
     def block(self) -> None:
         blocked = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (blocked.set(), self._gate.wait()))
+
+        def wait() -> None:
+            blocked.set()
+            self._gate.wait()
+
+        self.loop.call_soon_threadsafe(wait)
         blocked.wait()
 
     def unblock(self) -> None:
