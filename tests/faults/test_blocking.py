@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +34,25 @@ async def caller(service: Service) -> AsyncIterator[Caller]:
         yield found
 
 
+class Gate:
+    """A file that blocked code waits for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def open(self) -> None:
+        self._path.touch()
+
+
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Path]:
-    """What blocked code waits for: nothing of it outlives the test."""
-    gate = tmp_path / "gate"
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Open after the test, so that nothing of it stays blocked."""
+    gate = Gate(tmp_path / "gate")
     yield gate
-    gate.touch()
+    gate.open()
 
 
 @contextmanager
@@ -49,7 +63,7 @@ def within(seconds: float) -> Iterator[None]:
     assert passed < seconds, f"it took {passed:.2f} s"
 
 
-async def blocked(caller: Caller, gate: Path, tool: str = "block", **fields: object) -> Json:
+async def blocked(caller: Caller, gate: Gate, tool: str = "block", **fields: Any) -> Json:
     """A turn that blocks its loop, once that was found."""
     turn = await caller.submit(await caller.make_agent(tool, "quick"), tool, args=[str(gate)], **fields)
     await caller.agent_becomes(turn["agent"], "blocked")
@@ -61,7 +75,7 @@ async def ends_of(caller: Caller, turn: Json) -> list[str]:
 
 
 @pytest.mark.parametrize("tool", ["block", "block_in_a_task"])
-async def test_found_reported_and_out_of_the_way(service: Service, caller: Caller, gate: Path, tool: str) -> None:
+async def test_found_reported_and_out_of_the_way(service: Service, caller: Caller, gate: Gate, tool: str) -> None:
     threads = service.threads()
     neighbour = await caller.submit(await caller.make_agent("patient", "quick"), "patient", args=[str(gate)])
     agent, other = await caller.make_agent(tool), await caller.make_agent("quick", "where")
@@ -76,7 +90,7 @@ async def test_found_reported_and_out_of_the_way(service: Service, caller: Calle
     assert (await caller.agent(other))["status"] == "idle"
     assert (await caller.do(other, "where"))["output"] == "pygents-worker-2"
     assert (await caller.http.get("/readyz")).status_code == 200
-    gate.touch()
+    gate.open()
     assert (await caller.ended(turn))["output"] == "came back"
     assert (await caller.ended(neighbour))["output"] == "through"
     for name in (agent, neighbour["agent"]):
@@ -85,7 +99,7 @@ async def test_found_reported_and_out_of_the_way(service: Service, caller: Calle
     assert (await caller.do(other, "where"))["output"] == "pygents-worker-2"
 
 
-async def test_found_within_a_second(caller: Caller, gate: Path) -> None:
+async def test_found_within_a_second(caller: Caller, gate: Gate) -> None:
     agent = await caller.make_agent("block")
     turn = await caller.submit(agent, "block", args=[str(gate)])
     await caller.becomes(turn, "running")
@@ -94,7 +108,7 @@ async def test_found_within_a_second(caller: Caller, gate: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", ["patient", "patient_count"])
-async def test_a_neighbours_cancel_is_recorded_from_outside(caller: Caller, gate: Path, tool: str) -> None:
+async def test_a_neighbours_cancel_is_recorded_from_outside(caller: Caller, gate: Gate, tool: str) -> None:
     agent = await caller.make_agent(tool, "quick")
     neighbour = await caller.submit(agent, tool, args=[str(gate)])
     if tool == "patient_count":
@@ -107,7 +121,7 @@ async def test_a_neighbours_cancel_is_recorded_from_outside(caller: Caller, gate
     log = await caller.of_turn(neighbour)
     assert (await caller.agent(agent))["status"] == "blocked"
     assert (await caller.turn(behind))["status"] == "queued"
-    gate.touch()
+    gate.open()
     assert (await caller.ended(behind))["output"] == "behind"
     assert await caller.of_turn(neighbour) == log, "something was logged after the turn's end"
     check_log(await caller.events(agent))
@@ -118,45 +132,45 @@ async def _has_values(caller: Caller, turn: Json) -> bool:
     return bool((await caller.turn(turn))["values"])
 
 
-async def test_a_neighbours_timeout_is_recorded_from_outside(caller: Caller, gate: Path) -> None:
+async def test_a_neighbours_timeout_is_recorded_from_outside(caller: Caller, gate: Gate) -> None:
     agent = await caller.make_agent("patient", "quick")
     neighbour = await caller.submit(agent, "patient", args=[str(gate)], timeout=1.2)
     await caller.becomes(neighbour, "running")
     await blocked(caller, gate)
     assert (await caller.ended(neighbour))["status"] == "timeout"
     behind = await caller.submit(agent, "quick", args=["behind"])
-    gate.touch()
+    gate.open()
     assert (await caller.ended(behind))["output"] == "behind"
     assert await ends_of(caller, neighbour) == ["turn.timeout"]
     check_log(await caller.events(agent))
 
 
 @pytest.mark.parametrize("how", ["cancelled", "timeout"])
-async def test_the_end_of_the_turn_that_blocks(caller: Caller, gate: Path, how: str) -> None:
+async def test_the_end_of_the_turn_that_blocks(caller: Caller, gate: Gate, how: str) -> None:
     turn = await blocked(caller, gate, timeout=0.1 if how == "timeout" else 60)
     behind = await caller.submit(turn["agent"], "quick", args=["behind"])
     if how == "cancelled":
         assert (await caller.cancel(turn)).status_code == 202
     assert (await caller.ended(turn))["status"] == how
     assert (await caller.turn(behind))["status"] == "queued"
-    gate.touch()
+    gate.open()
     assert (await caller.ended(behind))["output"] == "behind"
     assert await ends_of(caller, turn) == [f"turn.{how}"]
     check_log(await caller.events(turn["agent"]))
 
 
-async def test_when_the_loop_comes_back_in_time_nothing_has_happened(caller: Caller, gate: Path) -> None:
+async def test_when_the_loop_comes_back_in_time_nothing_has_happened(caller: Caller, gate: Gate) -> None:
     """Nobody asked the turns to stop: they end as what they are."""
     turn = await blocked(caller, gate)
     neighbours = [await caller.make_agent("patient") for _ in range(3)]
-    gate.touch()
+    gate.open()
     for name in neighbours:
         assert (await caller.do(name, "patient", args=[str(gate)]))["output"] == "through"
     assert (await caller.ended(turn))["status"] == "completed"
     check_log(await caller.events(turn["agent"]))
 
 
-async def test_at_most_so_many(service: Service, caller: Caller, gate: Path) -> None:
+async def test_at_most_so_many(service: Service, caller: Caller, gate: Gate) -> None:
     """Then the service is not ready; cancels are still recorded, and it mends itself."""
     threads = service.threads()
     turns = [await blocked(caller, gate) for _ in range(MOST_RETIRED)]
@@ -168,14 +182,14 @@ async def test_at_most_so_many(service: Service, caller: Caller, gate: Path) -> 
     waiting = await caller.submit(other, "quick", args=["later"])
     assert (await caller.cancel(turns[-1])).status_code == 202
     assert (await caller.ended(turns[-1]))["status"] == "cancelled"
-    gate.touch()
+    gate.open()
     assert (await caller.ended(waiting))["output"] == "later"
     assert [(await caller.ended(turn))["status"] for turn in turns] == ["completed"] * MOST_RETIRED + ["cancelled"]
-    await eventually(lambda: service.is_ready(), timeout=10)
+    await eventually(service.is_ready, timeout=10)
     await eventually(lambda: service.threads() <= threads, timeout=10)
 
 
-async def test_the_lock_of_a_blocked_tool(caller: Caller, gate: Path, tmp_path: Path) -> None:
+async def test_the_lock_of_a_blocked_tool(caller: Caller, gate: Gate, tmp_path: Path) -> None:
     """Its holder is on one worker, who waits for it on another: still one at a time."""
     path, agents = tmp_path / "spans", [await caller.make_agent("block_locked") for _ in range(3)]
     turns = [await caller.submit(name, "block_locked", args=[str(gate), str(path)]) for name in agents]
@@ -184,7 +198,7 @@ async def test_the_lock_of_a_blocked_tool(caller: Caller, gate: Path, tmp_path: 
     for turn in (*turns[1:], late):
         found = await caller.turn(turn)
         assert (found["status"], found["waiting_for"]) == ("queued", "lock")
-    gate.touch()
+    gate.open()
     for turn in (*turns, late):
         assert (await caller.ended(turn))["status"] == "completed"
     spans = [line.split() for line in path.read_text().splitlines()]
@@ -192,7 +206,7 @@ async def test_the_lock_of_a_blocked_tool(caller: Caller, gate: Path, tmp_path: 
     assert [turn for word, turn in spans if word == "start"] == [turn["id"] for turn in (*turns, late)]
 
 
-async def test_put_hooks(caller: Caller, gate: Path) -> None:
+async def test_put_hooks(caller: Caller, gate: Gate) -> None:
     """They run on the worker that is not blocked; one that blocks itself is too slow."""
     await blocked(caller, gate)
     assert (await caller.do("guarded", "quick", args=[1]))["output"] == 1
@@ -203,12 +217,12 @@ async def test_put_hooks(caller: Caller, gate: Path) -> None:
     assert not await caller.turns("blocking-guard")
 
 
-async def test_clients_of_one_loop(service: Service, caller: Caller, gate: Path, tmp_path: Path) -> None:
+async def test_clients_of_one_loop(service: Service, caller: Caller, gate: Gate, tmp_path: Path) -> None:
     agent = await caller.make_agent("use_client")
     assert [(await caller.do(agent, "use_client"))["output"] for _ in range(2)] == ["pygents-worker"] * 2
     turn = await blocked(caller, gate)
     assert (await caller.do(agent, "use_client"))["output"] == "pygents-worker-2"
-    gate.touch()
+    gate.open()
     await caller.ended(turn)
     closed = tmp_path / "closed"
     await eventually(closed.exists, timeout=10)
@@ -217,7 +231,7 @@ async def test_clients_of_one_loop(service: Service, caller: Caller, gate: Path,
     assert closed.read_text().splitlines()[1:] == ["pygents-worker-2 pygents-worker-2"]
 
 
-async def test_shutdown(service: Service, caller: Caller, gate: Path) -> None:
+async def test_shutdown(service: Service, caller: Caller, gate: Gate) -> None:
     turn = await blocked(caller, gate)
     with within(1 + 5):
         await asyncio.to_thread(service.stop)
