@@ -25,6 +25,7 @@ from .orders import Assignment, Order, StopOrder
 from .outcomes import Stop
 from .quarantine import Quarantine
 from .runner import Runner
+from .worker import Block
 
 log = logging.getLogger("pygents.dispatcher")
 
@@ -70,6 +71,10 @@ class Dispatcher:
     def exhausted(self) -> bool:
         """Whether code that blocks its event loop has as many workers as there may be."""
         return self._executor.exhausted
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Which code blocks its event loop right now: whose it is, where it is, since when."""
+        return self._executor.blocks()
 
     def waits_for_lock(self, turn_id: str) -> bool:
         return self._executor.waits_for_lock(turn_id)

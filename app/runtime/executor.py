@@ -14,7 +14,7 @@ from ..model import Begun, Definition, Turn
 from .capacity import Capacity
 from .orders import Assignment, Order, StopOrder
 from .runner import Equipment, Runner, is_telling
-from .worker import Worker
+from .worker import Block, Worker
 from .workers import Workers
 
 
@@ -68,6 +68,10 @@ class Executor:
                 if runner.abandoned:
                     return "stuck"
         return None
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Which code blocks a loop right now, and since when."""
+        return self._workers.blocks()
 
     @property
     def exhausted(self) -> bool:

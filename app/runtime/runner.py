@@ -81,7 +81,7 @@ class Runner:
     ) -> None:
         self.turn, self.definition = turn, definition
         self.abandoned = False
-        self._kit, self._has_begun, self._ended = equipment, began, ended
+        self._kit, self._tell_begun, self._ended = equipment, began, ended
         self.loop = asyncio.get_running_loop()
         self._assignment = Assignment(turn, definition, begun)
         self._entry, self._is_mine = Entry(), False
@@ -97,7 +97,7 @@ class Runner:
         self._put: tuple[Agent, CoreTurn[Any]] | None = None
         self._stop: Stop | None = None
         self._stop_at: float | None = None
-        self._left_at: float | None = None
+        self._left: tuple[float, Ending] | None = None
         if begun is not None:
             self._scribe = self._new_scribe(begun)
         self._task = self.loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
@@ -131,7 +131,7 @@ class Runner:
 
     async def _end_tasks(self) -> None:
         """What the code has started is its code, too: the turn has not ended before that has stopped."""
-        self._left_at = monotonic()
+        self._left = monotonic(), self._code_ended()
         log.info("turn %s leaves tasks behind, which are cancelled: %s", self.turn.id, ", ".join(self._tasks.names()))
         await self._tasks.end()
 
@@ -176,7 +176,7 @@ class Runner:
         if claimed.begun is None:
             raise NotBegun
         self._scribe = self._new_scribe(claimed.begun)
-        self._has_begun(self)
+        self._tell_begun(self)
         return claimed.begun
 
     def _check_holds(self) -> None:
@@ -271,8 +271,9 @@ class Runner:
         return self._overdue(now - self._kit.limits.cancel_grace)
 
     def _overdue(self, since: float) -> Ending | None:
-        if self._left_at is not None and not self._task.done():  # the code has ended, but not what it has started
-            return self._code_ended() if self._left_at < since else None
+        if self._left is not None and not self._task.done():  # the code has ended, but not what it has started
+            left_at, ending = self._left
+            return ending if left_at < since else None
         if self._stop_at is not None and self._stop_at < since:
             return Ending(CANCELLED if self._stop is Stop.CANCEL else DRAINED)
         deadline = self._core.deadline if self._core is not None and not self._task.done() else None
@@ -287,8 +288,8 @@ class Runner:
     def abandon_from_outside(self, ending: Ending) -> None:
         """On another loop, because this one is blocked: a scribe of that loop writes the end.
 
-        Whatever this runner writes later is refused, and its own scribe then releases the agent. If the loop comes back
-        and the runner's own end is committed first, the other one is refused.
+        Whatever this runner writes later is refused, values that it had not handed over included, and its own scribe
+        then releases the agent. If the loop comes back and its own end is committed first, the other one is refused.
         """
         if self._begun is not None:
             self._give_up()

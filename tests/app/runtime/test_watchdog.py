@@ -13,6 +13,7 @@ from pygents_app.commands import Command, Finish
 from pygents_app.errors import StoreFull
 from pygents_app.model import TurnStatus
 from pygents_app.runtime.calls import Call
+from pygents_app.runtime.dispatcher import Dispatcher
 from pygents_app.runtime.entry import Entry
 from pygents_app.runtime.requests import TurnRequest
 from pygents_app.runtime.watchdog import PATIENCE_SECONDS, Probe
@@ -112,9 +113,12 @@ async def test_turns_that_are_in_the_middle_stay(node: Node, gate: threading.Eve
     entered.clear()
     patient = await node.submit("b", "patient")
     await eventually(entered.is_set)
-    await node.submit("a", "block")
+    blocking = await node.submit("a", "block")
     await eventually(lambda: trouble(node, "a") == "blocked")
     assert trouble(node, "b") == "blocked"
+    (block,) = cast(Dispatcher, node.service.services.dispatcher).blocks()
+    assert (block.agent, block.turn_id, block.worker) == ("a", blocking, "pygents-worker")
+    assert "gate.wait()" in block.stack
     gate.set()
     assert (await node.ended(patient)).status is TurnStatus.COMPLETED
     await eventually(lambda: trouble(node, "b") is None)
