@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pygents_core import Agent, AgentHook, Turn, WorkingMemory, current_turn, loop_local, tool
+from pygents_core import Agent, AgentHook, Turn, WorkingMemory, current_agent, current_turn, loop_local, tool
 
 POLL_SECONDS = 0.005
 
@@ -86,6 +86,32 @@ async def patient_count(gate: str) -> AsyncIterator[int]:
     with suppress(asyncio.CancelledError):
         await exists(gate)
     yield 2
+
+
+async def _spend(how: str, seconds: float) -> None:
+    if how == "block":
+        time.sleep(seconds)  # noqa: ASYNC251 - it is the point
+    else:
+        await asyncio.sleep(seconds)
+
+
+@tool()
+async def span(path: str, how: str, seconds: float) -> None:
+    """Note when its code begins and ends, and whose it is."""
+    note(path, current_agent().name, "start")
+    try:
+        await _spend(how, seconds)
+    finally:
+        note(path, current_agent().name, "end")
+
+
+@tool(lock=True)
+async def locked_span(path: str, how: str, seconds: float) -> None:
+    note(path, "lock", "start")
+    try:
+        await _spend(how, seconds)
+    finally:
+        note(path, "lock", "end")
 
 
 @tool()

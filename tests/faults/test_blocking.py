@@ -1,6 +1,7 @@
 """Tools that block the loop on which tools run: found, reported, and everything else gets out of their way."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -238,6 +239,34 @@ async def test_shutdown(service: Service, caller: Caller, gate: Gate) -> None:
     service.start()
     ended = await caller.ended(turn)
     assert (ended["status"], ended["error"]["type"]) == ("error", "interrupted")
+
+
+async def test_at_random(service: Service, caller: Caller, tmp_path: Path) -> None:
+    """Tools that block, wait, hold a lock, are cancelled or late, all at once: one end each, one at a time, in order."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance, notes, threads = random.Random(seed), tmp_path / "notes", service.threads()
+    agents = [await caller.make_agent("span", "locked_span") for _ in range(8)]
+    turns: list[Json] = []
+    for _ in range(60):
+        how, seconds = ("block", chance.uniform(0.3, 1.0)) if chance.random() < 0.12 else ("wait", chance.random() / 10)
+        tool, timeout = chance.choice(["span", "span", "locked_span"]), chance.choice([0.05, 60, 60])
+        args = [str(notes), how, seconds]
+        turns.append(await caller.submit(chance.choice(agents), tool, args=args, timeout=timeout))
+        if chance.random() < 0.2:
+            await caller.cancel(chance.choice(turns))
+    ends = [(await caller.ended(turn))["status"] for turn in turns]
+    assert set(ends) <= {"completed", "timeout", "cancelled"}
+    for name in agents:
+        check_log(await caller.events(name))
+        await caller.agent_becomes(name, "idle")
+    inside: set[str] = set()
+    for line in notes.read_text().splitlines():
+        who, what = line.split()
+        assert (what == "start") is (who not in inside), f"{who}: {what}"
+        inside ^= {who}
+    assert not inside
+    await eventually(lambda: service.threads() <= threads, timeout=10)
 
 
 async def test_code_that_holds_the_interpreter(service: Service, caller: Caller) -> None:
