@@ -276,7 +276,8 @@ class Runner:
             return ending if left_at < since else None
         if self._stop_at is not None and self._stop_at < since:
             return Ending(CANCELLED if self._stop is Stop.CANCEL else DRAINED)
-        deadline = self._core.deadline if self._core is not None and not self._task.done() else None
+        core = self._core  # it is gone as soon as the runner is through
+        deadline = core.deadline if core is not None and not self._task.done() else None
         return Ending(TIMED_OUT) if deadline is not None and deadline < since else None
 
     def abandon(self, ending: Ending) -> None:
@@ -292,9 +293,10 @@ class Runner:
         then releases the agent. If the loop comes back and its own end is committed first, the other one is refused.
         """
         if self._begun is not None:
+            # In this order: the code may stop meanwhile, and must not take the end for one that its own scribe wrote.
+            outside = self._outside = self._new_scribe(self._begun)
             self._give_up()
-            self._outside = self._new_scribe(self._begun)
-            self._outside.abandon(ending)
+            outside.abandon(ending)
 
     def _give_up(self) -> None:
         self.abandoned = True

@@ -74,6 +74,12 @@ async def where() -> str:
 
 
 @tool()
+async def workers() -> list[str]:
+    """The threads on which tools run."""
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("pygents-worker"))
+
+
+@tool()
 async def patient(gate: str) -> str:
     await exists(gate)
     return "through"

@@ -23,7 +23,7 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 @tool()
-async def echo(value: Any) -> Any:
+async def say(value: Any) -> Any:
     return value
 
 
@@ -237,6 +237,6 @@ async def leaves_a_thread(path: str, gate: str) -> str:
 
 
 @tool()
-async def tasks() -> int:
+async def count_tasks() -> int:
     """How many tasks there are where tools run."""
     return len(asyncio.all_tasks())

@@ -30,7 +30,7 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 async def check_alive(service: Service, caller: Caller, agent: str, pid: int) -> None:
-    assert (await caller.do(agent, "echo", args=["alive"]))["output"] == "alive"
+    assert (await caller.do(agent, "say", args=["alive"]))["output"] == "alive"
     assert (service.running, service.pid) == (True, pid)
     check_log(await caller.events(agent))
 
@@ -38,7 +38,7 @@ async def check_alive(service: Service, caller: Caller, agent: str, pid: int) ->
 @pytest.mark.parametrize("tool", ["raises", "raises_later"])
 @pytest.mark.parametrize("kind", EXCEPTIONS)
 async def test_exceptions(service: Service, caller: Caller, tool: str, kind: str) -> None:
-    agent, pid = await caller.make_agent(tool, "echo"), service.pid
+    agent, pid = await caller.make_agent(tool, "say"), service.pid
     turn = await caller.do(agent, tool, args=[kind])
     expected = TYPES.get(kind, kind)
     assert turn["status"] == "error"
@@ -54,7 +54,7 @@ async def test_exceptions(service: Service, caller: Caller, tool: str, kind: str
 @pytest.mark.parametrize("tool", ["gives", "gives_later"])
 @pytest.mark.parametrize("kind", VALUES)
 async def test_values(service: Service, caller: Caller, tool: str, kind: str) -> None:
-    agent, pid = await caller.make_agent(tool, "echo"), service.pid
+    agent, pid = await caller.make_agent(tool, "say"), service.pid
     turn = await caller.do(agent, tool, args=[kind])
     assert (turn["status"], turn["error"]["type"]) == ("error", VALUES[kind][1])
     assert len(turn["error"]["message"]) <= 4096
@@ -64,7 +64,7 @@ async def test_values(service: Service, caller: Caller, tool: str, kind: str) ->
 @pytest.mark.parametrize("kind", FINE)
 async def test_values_that_are_fine(service: Service, caller: Caller, kind: str) -> None:
     """They look dangerous, and arrive as they are."""
-    agent, pid, value = await caller.make_agent("gives", "gives_later", "echo"), service.pid, FINE[kind][1]
+    agent, pid, value = await caller.make_agent("gives", "gives_later", "say"), service.pid, FINE[kind][1]
     one, many = await caller.do(agent, "gives", args=[kind]), await caller.do(agent, "gives_later", args=[kind])
     assert (one["status"], many["status"]) == ("completed", "completed")
     if value is not None:
@@ -73,7 +73,7 @@ async def test_values_that_are_fine(service: Service, caller: Caller, kind: str)
 
 
 async def test_an_endless_generator(service: Service, caller: Caller) -> None:
-    agent, pid = await caller.make_agent("endless", "echo"), service.pid
+    agent, pid = await caller.make_agent("endless", "say"), service.pid
     turn = await caller.do(agent, "endless")
     assert (turn["status"], turn["error"]["type"], turn["values"]) == ("error", "too_many_values", 100_000)
     await check_alive(service, caller, agent, pid)
@@ -86,7 +86,7 @@ async def test_generators_that_do_not_end(
     service: Service, caller: Caller, tmp_path: Path, tool: str, noted: str
 ) -> None:
     """They are told once; what they yield after that goes nowhere."""
-    agent, pid, notes = await caller.make_agent(tool, "echo"), service.pid, tmp_path / "notes"
+    agent, pid, notes = await caller.make_agent(tool, "say"), service.pid, tmp_path / "notes"
     turn = await caller.do(agent, tool, args=[str(notes)])
     assert (turn["status"], turn["error"]["type"]) == ("error", "not_json")
     assert notes.read_text().startswith(noted)
@@ -94,13 +94,13 @@ async def test_generators_that_do_not_end(
 
 
 async def count_tasks(caller: Caller) -> Any:
-    return (await caller.do(await caller.make_agent("tasks"), "tasks"))["output"]
+    return (await caller.do(await caller.make_agent("count_tasks"), "count_tasks"))["output"]
 
 
 @pytest.mark.parametrize("how", ["completed", "timeout"])
 async def test_tasks_end_with_the_turn(service: Service, caller: Caller, tmp_path: Path, how: str) -> None:
     tool = "leaves_tasks" if how == "completed" else "leaves_tasks_and_hangs"
-    agent, pid, notes = await caller.make_agent(tool, "echo"), service.pid, tmp_path / "notes"
+    agent, pid, notes = await caller.make_agent(tool, "say"), service.pid, tmp_path / "notes"
     before = await count_tasks(caller)
     args: list[Any] = [str(notes), 10] if how == "completed" else [str(notes)]
     turn = await caller.do(agent, tool, args=args, timeout=0.2 if how == "timeout" else 60)
@@ -112,7 +112,7 @@ async def test_tasks_end_with_the_turn(service: Service, caller: Caller, tmp_pat
 
 async def test_a_thread_outlives_its_turn(service: Service, caller: Caller, tmp_path: Path) -> None:
     """Nobody can end it; but what it starts on the loop after the turn's end is ended at once."""
-    agent, pid, notes, gate = await caller.make_agent("leaves_a_thread", "echo"), service.pid, *_files(tmp_path)
+    agent, pid, notes, gate = await caller.make_agent("leaves_a_thread", "say"), service.pid, *_files(tmp_path)
     turn = await caller.do(agent, "leaves_a_thread", args=[str(notes), str(gate)])
     assert turn["status"] == "completed"
     gate.touch()

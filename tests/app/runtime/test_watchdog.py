@@ -16,13 +16,14 @@ from pygents_app.runtime.calls import Call
 from pygents_app.runtime.dispatcher import Dispatcher
 from pygents_app.runtime.entry import Entry
 from pygents_app.runtime.requests import TurnRequest
+from pygents_app.runtime.runner import Runner
 from pygents_app.runtime.watchdog import PATIENCE_SECONDS, Probe
 from pygents_app.runtime.worker import Block, Worker
 from pygents_app.runtime.workers import MAX_RETIRED, Workers
 from pygents_core.memory import WorkingMemory
 from pygents_core.tool import Retry, tool
 from tests.app.runtime.node import Node, running
-from tests.helpers import eventually
+from tests.helpers import eventually, eventually_sync
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("registries")]
 
@@ -174,6 +175,29 @@ async def test_an_end_from_outside_waits_for_space_and_loses_against_the_turns_o
             assert (await node.do("a", "where")).output == SECOND
         events = await node.service.services.store.read_events("a", 0, 100)
         assert len([event for event in events if event.turn_id == turn_id and event.type == "turn.cancelled"]) == 1
+
+
+@pytest.mark.usefixtures("tools")
+async def test_code_that_stops_while_its_end_is_written_from_outside(
+    monkeypatch: pytest.MonkeyPatch, gate: threading.Event
+) -> None:
+    """Between the moment at which the watchdog has given the turn up and its write: the agent must be released."""
+    give_up = Runner._give_up
+
+    def give_up_and_let_it_stop(runner: Runner) -> None:
+        give_up(runner)
+        gate.set()
+        eventually_sync(runner._task.done)
+
+    monkeypatch.setattr(Runner, "_give_up", give_up_and_let_it_stop)
+    async with running(cancel_grace=0.1) as node:
+        await node.agent("a", "block", "where")
+        turn_id = await node.submit("a", "block")
+        behind = await node.submit("a", "where")
+        await eventually(lambda: trouble(node, "a") == "blocked")
+        await node.service.services.submission.cancel("a", turn_id, by="test", reason=None)
+        assert (await node.ended(turn_id)).status is TurnStatus.CANCELLED
+        assert (await node.ended(behind)).output == SECOND
 
 
 class FakeWorker:
