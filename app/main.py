@@ -81,11 +81,10 @@ class Service:
             max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
-        self._settings, self._roster, self._store = settings, roster, store
-        self._hub, self._dispatcher = hub, dispatcher
-        self._pruner = Pruner(store=store, clock=system_clock)
+        self._settings, self._roster, self._store, self._hub = settings, roster, store, hub
+        self._dispatcher = dispatcher
+        self._pruner, self._directory = Pruner(store=store, clock=system_clock), Directory(reads=store, roster=roster)
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock)
-        self._directory = Directory(reads=store, roster=roster)
         self.services = Services(
             store=store,
             hub=hub,

@@ -171,7 +171,7 @@ async def gives_later(kind: str) -> AsyncIterator[Any]:
 
 
 @tool()
-async def endless() -> AsyncIterator[int]:
+async def endless_values() -> AsyncIterator[int]:
     while True:
         yield 1
 

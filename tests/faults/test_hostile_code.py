@@ -73,8 +73,8 @@ async def test_values_that_are_fine(service: Service, caller: Caller, kind: str)
 
 
 async def test_an_endless_generator(service: Service, caller: Caller) -> None:
-    agent, pid = await caller.make_agent("endless", "say"), service.pid
-    turn = await caller.do(agent, "endless")
+    agent, pid = await caller.make_agent("endless_values", "say"), service.pid
+    turn = await caller.do(agent, "endless_values")
     assert (turn["status"], turn["error"]["type"], turn["values"]) == ("error", "too_many_values", 100_000)
     await check_alive(service, caller, agent, pid)
 
