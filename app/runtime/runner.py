@@ -30,6 +30,7 @@ from .orders import Assignment, Order, StopOrder
 from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ToolRemoved, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
+from .settling import settled
 from .submission import Submission
 from .translation import core_turn, request_of
 from .turn_tasks import TurnTasks
@@ -168,16 +169,23 @@ class Runner:
             self._enter(self._core, begun)
 
     async def _claim(self) -> Begun:
-        """Raises NotBegun if the turn may not begin (any more), ServiceError if the store refuses."""
+        """Raises NotBegun if the turn may not begin (any more), ServiceError if the store refuses.
+
+        A cancellation that comes meanwhile goes on once it is known whether the turn has begun: if so, it must end.
+        """
         starter = self._kit.capacity.holding(self.turn.spec.tool)
         if starter is None:
             raise NotBegun
-        claimed = await self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
-        if claimed.begun is None:
+        claiming = self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
+        cancelled = await settled(claiming)
+        begun = claiming.result().begun
+        if begun is None:
             raise NotBegun
-        self._scribe = self._new_scribe(claimed.begun)
+        self._scribe = self._new_scribe(begun)
         self._tell_begun(self)
-        return claimed.begun
+        if cancelled is not None:
+            raise cancelled
+        return begun
 
     def _check_holds(self) -> None:
         if not self._holds():
