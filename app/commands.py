@@ -97,7 +97,8 @@ class Finish:
 
     A turn that its policy runs again is not ended: it goes back to the head of the mailbox and waits.
 
-    ``hold`` keeps the agent owned, because the turn's code has not stopped; ``Release`` lets it go on.
+    ``hold`` keeps the agent owned, because the turn's code has not stopped; ``Release`` lets it go on. ``attempt`` is
+    the one that ends, if it matters: its successor has the same turn, and perhaps the same fence.
     """
 
     agent: str
@@ -110,6 +111,7 @@ class Finish:
     mailbox_limit: int = 0
     starter: Starter | None = None
     hold: bool = False
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
 from .runtime.runner import Equipment
 from .runtime.submission import Submission
+from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
+from .runtime.workers import Workers
 from .settings import Settings
 from .store.opening import open_store
 from .streaming.hub import Hub
@@ -53,13 +55,13 @@ class Service:
         store: Store = open_store(settings.store, durability=settings.durability)
         starter = Starter(node, catalogue.lockless, roster.names)
         capacity = Capacity(starter=starter, concurrency=settings.concurrency)
-        worker = Worker(name="pygents-worker")
+        workers = Workers(make=lambda name: Worker(name=name))
         submission = Submission(
             store=store,
             catalogue=catalogue,
             starting=capacity.starting,
             accepts=capacity.accepts,
-            guard=PutHooks(roster=roster, worker=worker),
+            guard=PutHooks(roster=roster, workers=workers, hook_timeout=settings.hook_timeout),
             code_agents=roster.names,
             mailbox_limit=settings.mailbox_limit,
             max_hops=settings.max_hops,
@@ -70,7 +72,7 @@ class Service:
         roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
         limits = Limits(cancel_grace=settings.cancel_grace, mailbox=settings.mailbox_limit)
         equipment = Equipment(store, roster, submission, capacity, limits)
-        executor = Executor(worker=worker, equipment=equipment, capacity=capacity)
+        executor = Executor(workers=workers, equipment=equipment, capacity=capacity, tools=catalogue.tools().values())
         dispatcher = Dispatcher(
             store=store,
             catalogue=catalogue,
@@ -80,10 +82,10 @@ class Service:
             max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
-        self._settings, self._roster, self._store = settings, roster, store
-        self._hub, self._dispatcher = hub, dispatcher
-        self._pruner = Pruner(store=store, clock=system_clock)
-        self._directory = Directory(reads=store, roster=roster)
+        self._settings, self._roster, self._store, self._hub = settings, roster, store, hub
+        self._dispatcher = dispatcher
+        self._pruner, self._directory = Pruner(store=store, clock=system_clock), Directory(reads=store, roster=roster)
+        self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock)
         self.services = Services(
             store=store,
             hub=hub,
@@ -105,6 +107,7 @@ class Service:
         self._directory.start(loop)
         AgentRegistry.resolver = self._directory.find
         await self._dispatcher.start()
+        self._watchdog.start()
         self._pruner.start()
 
     async def drain(self) -> None:
@@ -117,6 +120,7 @@ class Service:
         await self._pruner.stop()
         if not self._dispatcher.draining:
             await self._dispatcher.drain(0, STOP_SECONDS)
+        await self._watchdog.stop()
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()

@@ -19,6 +19,7 @@ from .errors import (
     WrongRunMethodError,
 )
 from .hooks import AgentHook, Hook, ToolHook, TurnHook, run_hooks
+from .loops import close_loop_locals, loop_local
 from .mailbox import InMemoryMailbox, Mailbox
 from .memory import WorkingMemory
 from .registry import AgentRegistry, DynamicRegistry, HookRegistry, ToolRegistry
@@ -62,9 +63,11 @@ __all__ = [
     "UnregisteredToolError",
     "WorkingMemory",
     "WrongRunMethodError",
+    "close_loop_locals",
     "current_agent",
     "current_turn",
     "dynamic",
+    "loop_local",
     "run_hooks",
     "tool",
 ]

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Literal
 
 
@@ -25,7 +26,8 @@ class ToolLock(asyncio.Lock):
     """First come, first served, across all event loops and threads; in a process there is one per tool.
 
     ``release`` hands the lock straight to the next waiter, so nobody can overtake. A waiter that is cancelled after it
-    was given the lock passes it on; one whose loop was closed is skipped.
+    was given the lock passes it on; one whose loop was closed is skipped, and one whose loop is blocked can be told to
+    ``stand_aside``.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,8 @@ class ToolLock(asyncio.Lock):
         self._guard = threading.RLock()
         self._held = False
         self._line: deque[_Waiter] = deque()
+        # Who was given the lock and has not gone on yet.
+        self._given: _Waiter | None = None
 
     def locked(self) -> bool:
         """Whether somebody holds it."""
@@ -45,13 +49,8 @@ class ToolLock(asyncio.Lock):
             if not self._held and not self._line:
                 self._held = True
                 return True
-        waiter = _Waiter(asyncio.get_running_loop())
-        self._join(waiter)
-        try:
-            await waiter.future
-        except BaseException:
-            self._give_up(waiter)
-            raise
+        while not await self._wait():
+            pass  # it had to stand aside while its loop was blocked: back to the end of the line
         return True
 
     def release(self) -> None:
@@ -61,9 +60,40 @@ class ToolLock(asyncio.Lock):
                 raise RuntimeError("Lock is not acquired.")
             self._hand_over()
 
+    def stand_aside(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let nobody wait for the waiters of a loop that does not run for now, from whatever thread.
+
+        They leave the line, and pass the lock on if they were given it; once their loop runs they line up again. Who
+        holds the lock, and has gone on, keeps it.
+        """
+        with self._guard:
+            aside = [waiter for waiter in self._line if waiter.loop is loop]
+            for waiter in aside:
+                self._line.remove(waiter)
+            if self._given is not None and self._given.loop is loop:
+                self._given.granted = False
+                self._hand_over()
+        for waiter in aside:
+            with suppress(RuntimeError):  # its loop is closed
+                loop.call_soon_threadsafe(waiter.wake)
+
     def __repr__(self) -> str:
         state = "locked" if self._held else "unlocked"
         return f"<ToolLock [{state}, waiters:{len(self._line)}]>"
+
+    async def _wait(self) -> bool:
+        """Whether the lock was given to us."""
+        waiter = _Waiter(asyncio.get_running_loop())
+        self._join(waiter)
+        try:
+            await waiter.future
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        with self._guard:
+            if waiter is self._given:
+                self._given = None
+            return waiter.granted
 
     def _join(self, waiter: _Waiter) -> None:
         with self._guard:
@@ -80,6 +110,7 @@ class ToolLock(asyncio.Lock):
 
     def _hand_over(self) -> None:
         """Give the lock to the first in line that can still be reached, or to nobody. Needs the guard."""
+        self._given = None
         while self._line:
             waiter = self._line.popleft()
             try:
@@ -87,5 +118,6 @@ class ToolLock(asyncio.Lock):
             except RuntimeError:  # its loop is closed
                 continue
             waiter.granted = self._held = True
+            self._given = waiter
             return
         self._held = False

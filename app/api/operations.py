@@ -48,6 +48,8 @@ async def limits(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
 
 async def _reasons(its: Services) -> list[str]:
     reasons = ["draining"] if its.dispatcher.draining else []
+    if its.dispatcher.exhausted:
+        reasons.append("tools block too many event loops")
     try:
         await its.store.check()
     except ServiceError as error:

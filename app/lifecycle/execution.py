@@ -42,7 +42,7 @@ def append(view: View, command: Append, now: int) -> Decision:
 
 def finish(view: View, command: Finish, now: int) -> Decision:
     head = check_fence(view.head, command.fence, command.turn_id)
-    turn, outcome, returned = loaded(view.turn), command.outcome, command.returned
+    turn, outcome, returned = loaded(view.turn, command.attempt), command.outcome, command.returned
     draft = Draft(head, now)
     first = draft.join_due(view.due, view.next)
     if turn.cancel is not None:

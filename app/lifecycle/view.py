@@ -46,7 +46,10 @@ def check_tool(head: Head, tool: str, pointer: str) -> None:
         )
 
 
-def loaded(turn: Turn | None) -> Turn:
+def loaded(turn: Turn | None, attempt: int | None = None) -> Turn:
+    """``attempt``: the one that it must be in, if that matters."""
     if turn is None:
         raise errors.Fenced("The turn is not stored here; nothing was written.")
+    if attempt not in (None, turn.attempt):
+        raise errors.Fenced("Another attempt of the turn is running; nothing was written.")
     return turn

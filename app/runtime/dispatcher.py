@@ -21,10 +21,12 @@ from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
 from .catalogue import Catalogue
-from .executor import Assignment, Executor, StopOrder
+from .executor import Executor
+from .orders import Assignment, Order, StopOrder
 from .outcomes import Stop
 from .quarantine import Quarantine
 from .runner import Runner
+from .worker import Block
 
 log = logging.getLogger("pygents.dispatcher")
 
@@ -64,7 +66,16 @@ class Dispatcher:
 
     def trouble(self, agent: str) -> Literal["blocked", "stuck"] | None:
         """What keeps the agent from going on although its turn has ended or cannot."""
-        return "stuck" if self._executor.stuck(agent) else None
+        return self._executor.trouble(agent)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether code that blocks its event loop has as many workers as there may be."""
+        return self._executor.exhausted
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Which code blocks its event loop right now: whose it is, where it is, since when."""
+        return self._executor.blocks()
 
     def waits_for_lock(self, turn_id: str) -> bool:
         return self._executor.waits_for_lock(turn_id)
@@ -112,9 +123,7 @@ class Dispatcher:
     # --- what commits tell (any thread) ------------------------------------------------------------------------------
 
     def _hear(self, notice: Notice) -> None:
-        orders: list[Assignment | StopOrder] = [
-            Assignment(begun.turn, begun.definition, begun) for begun in notice.begun
-        ]
+        orders: list[Order] = [Assignment(begun.turn, begun.definition, begun) for begun in notice.begun]
         orders += [StopOrder(ref.id, Stop.CANCEL) for ref in notice.cancelling]
         orders += [
             StopOrder(turn.id, Stop.CANCEL)

@@ -1,66 +1,56 @@
-"""The runners of a worker: takes assignments from an inbox, knows what is running, waiting for a lock, or stuck.
+"""The runners of this node: knows what is running, waiting for a lock, or stuck, and on which worker.
 
-Everything but the methods marked "any thread" happens on the worker's loop.
+A runner is started on the loop of the worker that takes its assignment, and says there that it has begun and ended.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from time import monotonic
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from pygents_core.tool import Tool
 
 from ..model import Begun, Definition, Turn
 from .capacity import Capacity
-from .outcomes import Stop
-from .runner import Equipment, Runner
-from .worker import Worker
-
-SWEEP_SECONDS = 0.25
-"""How often runners are looked at for code that had to stop and has not; no timer per turn."""
-
-
-class Assignment(NamedTuple):
-    """Execute a turn; ``begun`` is None if it must hold its tool's lock before it may begin."""
-
-    turn: Turn
-    definition: Definition
-    begun: Begun | None
-
-
-class StopOrder(NamedTuple):
-    turn_id: str
-    why: Stop
+from .orders import Assignment, Order, StopOrder
+from .runner import Equipment, Runner, is_telling
+from .worker import Block, Worker
+from .workers import Workers
 
 
 class Executor:
-    """``equipment`` is what the runners share; ``capacity`` learns how many turns have begun and not ended."""
+    """``equipment`` is what the runners share; ``capacity`` learns how many turns have begun and not ended.
 
-    def __init__(self, *, worker: Worker, equipment: Equipment, capacity: Capacity) -> None:
-        self._worker, self._equipment = worker, equipment
-        self._inbox: deque[Assignment | StopOrder] = deque()
+    ``tools``: those whose locks turns may wait for.
+    """
+
+    def __init__(
+        self, *, workers: Workers, equipment: Equipment, capacity: Capacity, tools: Iterable[Tool] = ()
+    ) -> None:
+        self._workers, self._equipment = workers, equipment
+        self._locks = [tool.lock for tool in tools if tool.lock is not None]
         self._runners: dict[str, Runner] = {}
+        self._guard = threading.Lock()
         self._waiting: set[str] = set()
         self._waiting_agents: set[str] = set()
         self._on_ended: Callable[[Runner], None] = lambda runner: None
         capacity.busy = self._busy
-        self._sweeping = False
 
     # --- any thread --------------------------------------------------------------------------------------------------
 
     def start(self, on_ended: Callable[[Runner], None]) -> None:
-        """``on_ended`` hears, on the worker's loop, of each runner that is through."""
+        """``on_ended`` hears, on its worker's loop, of each runner that is through."""
         self._on_ended = on_ended
-        self._worker.start(self._take)
+        self._workers.start(self._execute)
 
     async def stop(self) -> None:
-        await self._worker.stop()
+        await self._workers.stop()
 
-    def assign(self, *orders: Assignment | StopOrder) -> None:
-        self._inbox.extend(orders)
-        self._worker.wake()
+    def assign(self, *orders: Order) -> None:
+        self._workers.put(*orders)
 
     def _busy(self) -> int:
-        return len(self._inbox) + len(self._runners) - len(self._waiting)
+        return self._workers.depth + len(self._runners) - len(self._waiting)
 
     def waits_for_lock(self, turn_id: str) -> bool:
         return turn_id in self._waiting
@@ -69,26 +59,103 @@ class Executor:
         """Whether a turn of the agent waits for a lock."""
         return agent in self._waiting_agents
 
-    def stuck(self, agent: str) -> bool:
-        return any(runner.abandoned and runner.agent == agent for runner in tuple(self._runners.values()))
+    def trouble(self, agent: str) -> Literal["blocked", "stuck"] | None:
+        """``blocked``: a turn of the agent is on a loop that is blocked. ``stuck``: its code does not stop."""
+        for runner in self._all():
+            if runner.agent == agent and runner.has_begun:
+                if self._workers.is_blocked(runner.loop):
+                    return "blocked"
+                if runner.abandoned:
+                    return "stuck"
+        return None
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Which code blocks a loop right now, and since when."""
+        return self._workers.blocks()
+
+    @property
+    def exhausted(self) -> bool:
+        return self._workers.exhausted
 
     def running(self) -> list[str]:
         """The ids of the turns that have begun and not ended, those that are assigned included."""
-        assigned = [order.turn.id for order in tuple(self._inbox) if isinstance(order, Assignment) and order.begun]
-        runners = tuple(self._runners.values())
-        return [*(each.turn.id for each in runners if each.has_begun and not each.abandoned), *assigned]
+        orders = self._workers.waiting()
+        assigned = [order.turn.id for order in orders if isinstance(order, Assignment) and order.begun]
+        return [*(each.turn.id for each in self._all() if each.has_begun and not each.abandoned), *assigned]
+
+    def runner_of(self, task: "asyncio.Task[object] | None") -> Runner | None:
+        """Whose code the task is, be it one that the turn's code has started."""
+        return next((runner for runner in self._all() if task is not None and runner.owns(task)), None)
+
+    def loops(self) -> set[asyncio.AbstractEventLoop]:
+        """Those that are needed by turns, or by the hooks that follow them."""
+        return {runner.loop for runner in self._all()} | {
+            worker.loop for worker in self._workers.all() if is_telling(worker.loop)
+        }
+
+    def _all(self) -> tuple[Runner, ...]:
+        return tuple(self._runners.values())
+
+    # --- of the watchdog ---------------------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """End the turns whose code had to stop and has not within the grace. ``now`` is monotonic.
+
+        On a loop that is blocked nothing can be written: the end of such a turn is written from this one.
+        """
+        for runner in self._all():
+            ending = runner.overdue(now)
+            if ending is None:
+                continue
+            if self._workers.is_blocked(runner.loop):
+                runner.abandon_from_outside(ending)
+            else:
+                runner.soon(runner.abandon, ending)
+
+    def rescue(self, worker: Worker) -> None:
+        """Give what a blocked worker has not begun to the current one; tell its runners what they cannot hear."""
+        for lock in self._locks:
+            lock.stand_aside(worker.loop)
+        with self._workers.paused() as is_paused:
+            if not is_paused:
+                return
+            if self._workers.current.block is None:
+                self._workers.take_back(worker, self._leaving(worker))
+            else:
+                self._tell_to_stop()
+
+    def _leaving(self, worker: Worker) -> list[Order]:
+        """What the runners of this worker whose code was not entered were there for; they forget it."""
+        task = worker.block.task if worker.block is not None else None
+        orders: list[Order] = []
+        for runner in self._all():
+            if runner.loop is worker.loop and not runner.owns(task) and runner.leave():
+                with self._guard:
+                    if self._runners.get(runner.turn.id) is runner:
+                        del self._runners[runner.turn.id]
+                orders += runner.orders()
+        return orders
+
+    def _tell_to_stop(self) -> None:
+        """Nobody takes orders: turns that are told to stop must know since when."""
+        orders = self._workers.waiting()
+        coming = {order.turn.id for order in orders if isinstance(order, Assignment)}
+        for order in orders:
+            if isinstance(order, StopOrder) and order.turn_id not in coming:
+                self._stop(order)
 
     # --- on the worker's loop ----------------------------------------------------------------------------------------
 
-    def _take(self) -> None:
-        while self._inbox:
-            match self._inbox.popleft():
-                case Assignment(turn, definition, begun):
-                    self._start(turn, definition, begun)
-                case StopOrder(turn_id, why):
-                    if runner := self._runners.get(turn_id):
-                        runner.stop(why)
-        self._plan_sweep()
+    def _execute(self, order: Order) -> None:
+        match order:
+            case Assignment(turn, definition, begun):
+                self._start(turn, definition, begun)
+            case StopOrder():
+                self._stop(order)
+
+    def _stop(self, order: StopOrder) -> None:
+        if runner := self._runners.get(order.turn_id):
+            runner.stop(order.why)
 
     def _start(self, turn: Turn, definition: Definition, begun: Begun | None) -> None:
         """A turn that waits for its lock is begun by its own runner; hearing of that again starts nothing.
@@ -96,28 +163,29 @@ class Executor:
         It may be begun without the lock, too, if its tool was taken from the agent: the runner that waits gives way.
         Another attempt may come before the runner of the last one has heard that its end is stored.
         """
-        known = self._runners.get(turn.id)
-        attempt = turn.attempt if begun is not None else turn.attempt + 1
-        if known is not None and known.has_begun and attempt <= known.turn.attempt:
-            return
-        if known is not None and not known.has_begun and (begun is None or known.accepts(begun)):
-            return
-        if known is not None and not known.has_begun:
-            known.give_way()
-        if begun is None:
-            self._waiting.add(turn.id)
-            self._waiting_agents.add(turn.spec.agent)
-        self._runners[turn.id] = Runner(
-            turn, definition, begun, equipment=self._equipment, began=self._began, ended=self._ended
-        )
+        with self._guard:
+            known, attempt = self._runners.get(turn.id), turn.attempt if begun is not None else turn.attempt + 1
+            if known is not None and known.has_begun and attempt <= known.turn.attempt:
+                return
+            if known is not None and not known.has_begun:
+                if begun is None or known.accepts(begun):
+                    return
+                known.give_way()
+            if begun is None:
+                self._waiting.add(turn.id)
+                self._waiting_agents.add(turn.spec.agent)
+            self._runners[turn.id] = Runner(
+                turn, definition, begun, equipment=self._equipment, began=self._began, ended=self._ended
+            )
 
     def _began(self, runner: Runner) -> None:
         self._waits_no_more(runner)
 
     def _ended(self, runner: Runner) -> None:
         self._waits_no_more(runner)
-        if self._runners.get(runner.turn.id) is runner:
-            del self._runners[runner.turn.id]
+        with self._guard:
+            if self._runners.get(runner.turn.id) is runner:
+                del self._runners[runner.turn.id]
         self._on_ended(runner)
 
     def _waits_no_more(self, runner: Runner) -> None:
@@ -125,15 +193,3 @@ class Executor:
         if runner.turn.id in self._waiting:
             self._waiting.discard(runner.turn.id)
             self._waiting_agents.discard(runner.agent)
-
-    def _plan_sweep(self) -> None:
-        if self._runners and not self._sweeping:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeping = False
-        now = monotonic()
-        for runner in tuple(self._runners.values()):
-            runner.sweep(now)
-        self._plan_sweep()

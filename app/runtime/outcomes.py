@@ -1,6 +1,7 @@
 """How an execution ended, as a value: pure, so that every way out is a line in a test."""
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 
 from pygents_core.errors import HookFailed, HopLimitError, MailboxFullError
@@ -10,6 +11,8 @@ from ..model import Outcome, TurnStatus
 
 MESSAGE_LIMIT = 4096
 """Characters of an exception's text that are kept: it comes from the user's code and may be of any size."""
+NAME_LIMIT = 128
+"""Characters of its class's name."""
 
 OUTPUT_VALUES = 1000
 OUTPUT_BYTES = 256 * 1024
@@ -75,16 +78,20 @@ def _type(error: BaseException) -> str:
         case HopLimitError():
             return "HopLimit"
         case _:
-            return type(error).__name__
+            return _clean(lambda: type(error).__name__, NAME_LIMIT, "Exception")
 
 
 def text_of(error: BaseException) -> str:
     """The exception's text, bounded, whatever the user's code makes of it."""
+    return _clean(lambda: str(error), MESSAGE_LIMIT, "(the exception's text could not be made)")
+
+
+def _clean(make: Callable[[], str], limit: int, otherwise: str) -> str:
+    """What can be written as UTF-8, at most ``limit`` characters. A metaclass may make even names in its own way."""
     try:
-        text = str(error)
+        return make()[:limit].encode(errors="backslashreplace").decode()[:limit]
     except BaseException:
-        text = "(the exception's text could not be made)"
-    return text[:MESSAGE_LIMIT].encode(errors="backslashreplace").decode()
+        return otherwise
 
 
 class Output:

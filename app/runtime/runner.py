@@ -2,13 +2,15 @@
 
 A runner lives on a worker loop. Its task runs the user's code and nothing that must not be lost: everything after the
 code belongs to the task's done-callback, which no cancellation reaches, not even one before the task's first step.
+
+If that loop is blocked, others act on the runner from outside: before the user's code is entered they may take the turn
+to another worker, and later they write its end if that is due; what the runner then writes is refused by the fence.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import aclosing
-from time import monotonic
+from contextlib import aclosing, suppress
 from typing import Any, NamedTuple
 
 from pygents_core.agent import Agent
@@ -16,23 +18,32 @@ from pygents_core.turn import StopReason
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import failpoints
-from ..commands import Claim
 from ..errors import ServiceError
-from ..model import Begun, Definition, Outcome, Turn, TurnSpec, TurnStatus
+from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
+from .claiming import Claiming, NotBegun
 from .encoding import Limits, encode_memory, encode_value
+from .entry import Entry
 from .mailbox import Sender, as_library_error, running_sender
-from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ToolRemoved, outcome_of
+from .orders import Assignment, Order, StopOrder
+from .outcomes import CANCELLED, Output, Stop, ToolRemoved, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
+from .stopping import Stopping
 from .submission import Submission
 from .translation import core_turn, request_of
+from .turn_tasks import TurnTasks
 
 log = logging.getLogger("pygents.runner")
 
 _background: set[asyncio.Task[None]] = set()
 """Hooks that run after a turn's end: the event loop alone would let them be collected."""
+
+
+def is_telling(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether such a hook runs on that loop."""
+    return any(task.get_loop() is loop for task in tuple(_background))
 
 
 class Equipment(NamedTuple):
@@ -45,8 +56,8 @@ class Equipment(NamedTuple):
     limits: Limits
 
 
-class NotBegun(Exception):
-    """While it waited for its tool's lock, the turn was cancelled, its agent paused, or the service began to drain."""
+class Moved(Exception):
+    """Another worker has the turn: its loop was blocked before the turn's code was entered."""
 
 
 class Runner:
@@ -67,8 +78,13 @@ class Runner:
     ) -> None:
         self.turn, self.definition = turn, definition
         self.abandoned = False
-        self._kit, self._began, self._ended = equipment, began, ended
-        self._loop = asyncio.get_running_loop()
+        self._kit, self._tell_begun, self._ended = equipment, began, ended
+        self.loop = asyncio.get_running_loop()
+        self._assignment = Assignment(turn, definition, begun)
+        self._entry, self._is_mine = Entry(), False
+        self._tasks = TurnTasks()
+        self._outside: Scribe | None = None
+        self._begun: Begun | None = None
         self._scribe: Scribe | None = None
         self._core: CoreTurn[Any] | None = None
         self._agent: Agent | None = None
@@ -77,13 +93,11 @@ class Runner:
         self._values = 0
         self._error: BaseException | None = None
         self._put: tuple[Agent, CoreTurn[Any]] | None = None
-        self._stop: Stop | None = None
-        self._stop_at: float | None = None
-        self._claiming = False
-        self._offered: Begun | None = None
+        self._stopping = Stopping()
+        self._claiming = Claiming(turn, store=equipment.store, capacity=equipment.capacity)
         if begun is not None:
             self._scribe = self._new_scribe(begun)
-        self._task = self._loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
+        self._task = self.loop.create_task(self._contain(begun), name=f"turn {turn.id} of {definition.name}")
         self._task.add_done_callback(self._code_stopped)
 
     @property
@@ -99,16 +113,6 @@ class Runner:
         """Whether the store did not let it begin, for now."""
         return isinstance(self._error, ServiceError)
 
-    def accepts(self, begun: Begun) -> bool:
-        """Whether a turn that waits, and is about to claim, goes on from what somebody else has begun."""
-        if self._claiming:
-            self._offered = begun
-        return self._claiming
-
-    def give_way(self) -> None:
-        """Wait no longer: another runner has the turn."""
-        self._task.cancel()
-
     # --- the user's code ---------------------------------------------------------------------------------------------
 
     async def _contain(self, begun: Begun | None) -> None:
@@ -117,11 +121,21 @@ class Runner:
             await self._perform(begun)
         except BaseException as error:
             self._error = error
+        if self._tasks:
+            await self._end_tasks()
         if self._scribe is None and not isinstance(self._error, NotBegun | asyncio.CancelledError | ServiceError):
             await self._fail_unbegun()
 
+    async def _end_tasks(self) -> None:
+        """What the code has started is its code, too: the turn has not ended before that has stopped."""
+        self._stopping.leave(self._code_ended())
+        log.info("turn %s leaves tasks behind, which are cancelled: %s", self.turn.id, ", ".join(self._tasks.names()))
+        await self._tasks.end()
+
     async def _fail_unbegun(self) -> None:
         """A turn that cannot even be prepared must end as an error, and to end it has to begin."""
+        if not self._holds():
+            return
         try:
             await self._claim()
         except (NotBegun, ServiceError) as refusal:
@@ -135,6 +149,7 @@ class Runner:
         if core.tool.memory_parameter is not None:
             self._kit.roster.load_memory(agent, await self._kit.store.read_memory(self.agent))
         if begun is not None:
+            self._check_holds()
             self._enter(core, begun)
         async with aclosing(agent.run_turn(core, begin=None if begun is not None else self._begin)) as values:
             async for value in values:
@@ -143,6 +158,7 @@ class Runner:
 
     async def _begin(self) -> None:
         """The tool's lock is held: the durable begin comes now, before anything of the turn."""
+        self._check_holds()
         begun = await self._claim()
         if self._core is not None:
             self._enter(self._core, begun)
@@ -157,33 +173,35 @@ class Runner:
             raise ToolRemoved(f"tool {self.turn.spec.tool!r} was taken from agent {self.agent!r} while the turn waited")
 
     async def _claim(self) -> Begun:
-        """Raises NotBegun if the turn may not begin (any more), ServiceError if the store refuses."""
-        starter = self._kit.capacity.holding(self.turn.spec.tool)
-        if starter is None:
-            raise NotBegun
-        self._claiming = True
-        try:
-            claimed = await self._kit.store.execute(Claim(self.agent, starter, self.turn.id))
-        finally:
-            self._claiming = False
-        begun = claimed.begun or self._offered
-        if begun is None:
-            raise NotBegun
+        """A cancellation that comes meanwhile goes on once it is known whether the turn has begun: then it must end."""
+        begun, cancelled = await self._claiming.claim()
         self._scribe = self._new_scribe(begun)
-        self._began(self)
+        self._tell_begun(self)
+        if cancelled is not None:
+            raise cancelled
         return begun
 
+    def _check_holds(self) -> None:
+        if not self._holds():
+            raise Moved
+
+    def _holds(self) -> bool:
+        """Whether the turn is this runner's and not another worker's. Once asked, it stays so."""
+        self._is_mine = self._is_mine or self._entry.take()
+        return self._is_mine
+
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
-        """From here on the code is this turn's: what it sends is fenced by it."""
+        """From here on the code is this turn's: what it sends is fenced by it, what it starts ends with it."""
+        self._tasks.enter()
         sender = Sender(begun)
         running_sender.set(sender)
         core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent
         core.root, core.hops = begun.turn.spec.root, begun.turn.spec.hops
         if failpoints.ARMED:
-            self._loop.call_soon(failpoints.hit, "mid-tool")
+            self.loop.call_soon(failpoints.hit, "mid-tool")
 
     def _new_scribe(self, begun: Begun) -> Scribe:
-        self.turn = begun.turn
+        self.turn, self._begun = begun.turn, begun
         return Scribe(
             begun,
             store=self._kit.store,
@@ -218,55 +236,103 @@ class Runner:
         except ServiceError as error:
             raise as_library_error(error, request.tool) from error
 
-    # --- the ways in from outside ------------------------------------------------------------------------------------
+    # --- the ways in from outside (any thread, unless it says otherwise) ---------------------------------------------
+
+    def owns(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether the task is the turn's code."""
+        return task is self._task or task in self._tasks
+
+    def leave(self) -> bool:
+        """Whether the code was not entered: it never will be here, another worker may have the turn."""
+        if not self._entry.take():
+            return False
+        self.soon(self._task.cancel)
+        return True
+
+    def accepts(self, begun: Begun) -> bool:
+        """Whether a turn that waits, and is about to claim, goes on from what somebody else has begun."""
+        return self._claiming.accepts(begun)
+
+    def give_way(self) -> None:
+        """Wait no longer: another runner has the turn."""
+        self.soon(self._task.cancel)
+
+    def orders(self) -> tuple[Order, ...]:
+        """What another worker needs to do in this one's place."""
+        why = self._stopping.why
+        return (self._assignment,) if why is None else (self._assignment, StopOrder(self.turn.id, why))
+
+    def soon(self, callback: Callable[..., object], *args: object) -> None:
+        """Call it on the runner's loop, if that is not closed."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(callback, *args)
 
     def stop(self, why: Stop) -> None:
         """Ask the code to stop (CancelledError at its next await). The first reason stands."""
-        if self._stop is None:
-            self._stop, self._stop_at = why, monotonic()
-            self._task.cancel()
+        if self._stopping.ask(why):
+            self.soon(self._task.cancel)
 
     def _lost(self) -> None:
         """What the code yields is accepted no more."""
         self._task.cancel()
 
-    def sweep(self, now: float) -> None:
-        """End the turn from outside if its code had to stop and has not within the grace. ``now`` is monotonic."""
-        outcome = self._overdue(now - self._kit.limits.cancel_grace)
-        if outcome is not None and self._scribe is not None and not self.abandoned:
-            self.abandoned = True
-            log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent)
-            self._scribe.abandon(outcome)
-
-    def _overdue(self, since: float) -> Outcome | None:
-        if self._task.done():
+    def overdue(self, now: float) -> Ending | None:
+        """How the turn ends if its code had to stop and has not within the grace. ``now`` is monotonic."""
+        core = self._core  # it is gone as soon as the runner is through
+        if self._scribe is None or self.abandoned:
             return None
-        if self._stop_at is not None and self._stop_at < since:
-            return CANCELLED if self._stop is Stop.CANCEL else DRAINED
-        deadline = self._core.deadline if self._core is not None else None
-        return TIMED_OUT if deadline is not None and deadline < since else None
+        deadline = core.deadline if core is not None else None
+        return self._stopping.overdue(now - self._kit.limits.cancel_grace, deadline, runs=not self._task.done())
+
+    def abandon(self, ending: Ending) -> None:
+        """On its loop: end the turn although its code has not stopped."""
+        if self._scribe is not None and not self.abandoned and not self._task.done():
+            self._give_up()
+            self._scribe.abandon(ending)
+
+    def abandon_from_outside(self, ending: Ending) -> None:
+        """On another loop, because this one is blocked: a scribe of that loop writes the end.
+
+        Whatever this runner writes later is refused, values that it had not handed over included, and its own scribe
+        then releases the agent. If the loop comes back and its own end is committed first, the other one is refused.
+        """
+        if self._begun is not None:
+            # In this order: the code may stop meanwhile, and must not take the end for one that its own scribe wrote.
+            outside = self._outside = self._new_scribe(self._begun)
+            self._give_up()
+            outside.abandon(ending)
+
+    def _give_up(self) -> None:
+        self.abandoned = True
+        log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _through(self, turn: Turn | None) -> None:
         """A returned turn is in the mailbox only if the end that was stored is ``completed``."""
         if self._put is not None and turn is not None and turn.status is TurnStatus.COMPLETED:
-            telling = self._loop.create_task(self._put[0].tell_put(self._put[1]))
+            telling = self.loop.create_task(self._put[0].tell_put(self._put[1]))
             _background.add(telling)
             telling.add_done_callback(_background.discard)
         self._ended(self)
         # They know each other, and what the code made: only a garbage collection would find them.
-        self._scribe = self._core = self._put = self._agent = None
+        self._scribe = self._outside = self._core = self._put = self._agent = None
 
     def _code_stopped(self, task: "asyncio.Task[None]") -> None:
-        error = asyncio.CancelledError() if task.cancelled() else self._error
+        if not self._holds():
+            return
         if self._scribe is None:
             self._ended(self)
-        elif self.abandoned:
+        elif self.abandoned and self._outside is None:
             self._scribe.release()
         else:
-            timed_out = self._core is not None and self._core.stop_reason is StopReason.TIMEOUT
-            outcome = outcome_of(error, self._output.encoded(), timed_out=timed_out, stop=self._stop)
-            self._scribe.finish(self._ending._replace(outcome=outcome))
+            self._scribe.finish(self._code_ended(task))
         if not self.was_refused:
             self._error = None  # its traceback holds this runner, and all that the code held
+
+    def _code_ended(self, task: "asyncio.Task[None] | None" = None) -> Ending:
+        """``task`` if it is done: one that was cancelled before its first step has no error of its own."""
+        error = asyncio.CancelledError() if task is not None and task.cancelled() else self._error
+        timed_out = self._core is not None and self._core.stop_reason is StopReason.TIMEOUT
+        outcome = outcome_of(error, self._output.encoded(), timed_out=timed_out, stop=self._stopping.why)
+        return self._ending._replace(outcome=outcome)

@@ -39,7 +39,7 @@ class Scribe:
     """Writes for one begun turn, on the loop that constructs it. ``mailbox_limit`` counts turns.
 
     ``lost`` is called if another owner has the agent; ``ended`` once, when nothing is left to write, with the turn as
-    its end was stored, or None if its code was abandoned or its end not accepted.
+    its end was stored, or None if its end was not accepted.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Scribe:
         self._outbox = Outbox(begun, store=store, lost=lost)
         self._released: Release | None = None
         self._held = False
+        self._turn: Turn | None = None
 
     async def value(self, encoded: bytes) -> None:
         """Log a value, together with others; waits while too many are pending."""
@@ -67,10 +68,10 @@ class Scribe:
         """Write the end after the values that are under way, and begin the next turn."""
         self._outbox.close(lambda values: self._execute(self._finish(self._honest(ending), values)))
 
-    def abandon(self, outcome: Outcome) -> None:
+    def abandon(self, ending: Ending) -> None:
         """Write the end although the code has not stopped; the agent stays owned until ``release``."""
         self._held = True
-        self._outbox.close(lambda values: self._execute(replace(self._finish(Ending(outcome), values), hold=True)))
+        self._outbox.close(lambda values: self._execute(replace(self._finish(self._honest(ending), values), hold=True)))
 
     def release(self) -> None:
         """The code of an abandoned turn has stopped: the mailbox goes on once the end is written."""
@@ -90,6 +91,7 @@ class Scribe:
         return Finish(
             agent=spec.agent,
             turn_id=spec.id,
+            attempt=self._begun.turn.attempt,
             fence=self._begun.fence,
             outcome=ending.outcome,
             values=values,
@@ -119,8 +121,10 @@ class Scribe:
             self._written(command, done.result() if error is None and not done.cancelled() else None)
 
     def _written(self, command: Finish | Release, reply: object) -> None:
+        if isinstance(reply, Finished):
+            self._turn = reply.turn
         if isinstance(command, Release) or not command.hold:
-            self._ended(reply.turn if isinstance(reply, Finished) else None)
+            self._ended(self._turn)
             return
         self._held = False
         if self._released is not None:

@@ -59,8 +59,7 @@ def _check_owner(db: sqlite3.Connection, version: int, shown: str) -> None:
 def _step(db: sqlite3.Connection, number: int, script: str) -> None:
     try:
         db.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};"
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};"
         )
         if failpoints.ARMED:
             failpoints.hit("in-migration")

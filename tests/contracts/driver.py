@@ -136,11 +136,12 @@ class Driver:
         hold: bool = False,
         fence: Fence | None = None,
         limit: int = 1_000,
+        attempt: int | None = None,
     ) -> Finished:
         agent, turn_id = begun.turn.spec.agent, begun.turn.id
         fence = fence or begun.fence
         return await self.store.execute(
-            Finish(agent, turn_id, fence, outcome, values, memory, returned, limit, starter, hold)
+            Finish(agent, turn_id, fence, outcome, values, memory, returned, limit, starter, hold, attempt)
         )
 
     async def release(self, begun: Begun, starter: Starter | None = None) -> Claimed:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from pygents_app.commands import DeleteAgent, Recover
+from pygents_app.errors import Fenced
 from pygents_app.model import Begun, Event, EventType, Outcome, TurnSpec, TurnStatus
 from pygents_core.tool import Retry
-from tests.contracts.driver import SECOND, START, STARTER, Driver, spec
+from tests.contracts.driver import DONE, SECOND, START, STARTER, Driver, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -149,6 +150,18 @@ class TestRetrying:
         assert reply.begun is not None
         assert (reply.begun.turn.id, reply.begun.turn.attempt, reply.begun.fence) == (begun.turn.id, 2, begun.fence)
         assert (await driver.types())[-2:] == ["turn.retrying", "turn.started"]
+
+    async def test_an_end_of_the_last_attempt_is_not_one_of_the_next(self, driver: Driver) -> None:
+        """Both run under one fence; whoever writes ends for two attempts says which one it means."""
+        await driver.create()
+        begun = await driver.begin(retried(Retry(2, delay=0)))
+        reply = await driver.finish(begun, FAILED, starter=STARTER, attempt=1)
+        assert reply.begun is not None
+        assert (reply.begun.fence, reply.begun.turn.attempt) == (begun.fence, 2)
+        with pytest.raises(Fenced):
+            await driver.finish(begun, DONE, attempt=1)
+        assert (await driver.turn(begun.turn.id)).status is TurnStatus.RUNNING
+        assert (await driver.finish(reply.begun, DONE, attempt=2)).turn.status is TurnStatus.COMPLETED
 
     async def test_while_its_code_has_not_stopped(self, driver: Driver) -> None:
         await driver.create()

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import threading
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,8 @@ from pygents_core._lock import ToolLock
 from tests.helpers import eventually
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 
 async def test_is_an_asyncio_lock() -> None:
@@ -152,3 +155,110 @@ def test_two_threads_and_random_cancellations(seed: int, cancelled: float) -> No
         thread.join()
     assert most <= 1
     assert repr(lock) == "<ToolLock [unlocked, waiters:0]>"
+
+
+class Elsewhere:
+    """A loop on a thread of its own that can be blocked."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self._gate = threading.Event()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def block(self) -> None:
+        blocked = threading.Event()
+
+        def wait() -> None:
+            blocked.set()
+            self._gate.wait()
+
+        self.loop.call_soon_threadsafe(wait)
+        blocked.wait()
+
+    def unblock(self) -> None:
+        self._gate.set()
+
+    def close(self) -> None:
+        self._gate.set()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    made = Elsewhere()
+    yield made
+    made.close()
+
+
+async def test_nobody_waits_for_a_waiter_whose_loop_is_blocked(elsewhere: Elsewhere) -> None:
+    lock = ToolLock()
+    await lock.acquire()
+    there = elsewhere.start(lock.acquire())
+    await eventually(lambda: "waiters:1" in repr(lock))
+    elsewhere.block()
+    lock.stand_aside(elsewhere.loop)
+    lock.release()
+    async with asyncio.timeout(2):
+        await lock.acquire()
+    elsewhere.unblock()
+    await eventually(lambda: "waiters:1" in repr(lock))  # it has lined up again
+    assert not there.done()
+    lock.release()
+    assert await asyncio.wrap_future(there)
+    lock.release()
+    assert not lock.locked()
+
+
+async def test_a_blocked_waiter_that_was_given_the_lock_passes_it_on(elsewhere: Elsewhere) -> None:
+    lock = ToolLock()
+    await lock.acquire()
+    there = elsewhere.start(lock.acquire())
+    await eventually(lambda: "waiters:1" in repr(lock))
+    elsewhere.block()
+    lock.release()  # it is the blocked one's now, and it does not know
+    assert lock.locked()
+    lock.stand_aside(elsewhere.loop)
+    assert not lock.locked()
+    async with asyncio.timeout(2):
+        await lock.acquire()
+    elsewhere.unblock()
+    await eventually(lambda: "waiters:1" in repr(lock))
+    assert not there.done()
+    lock.release()
+    assert await asyncio.wrap_future(there)
+    lock.release()
+
+
+async def test_a_blocked_holder_keeps_the_lock(elsewhere: Elsewhere) -> None:
+    lock = ToolLock()
+    await asyncio.wrap_future(elsewhere.start(lock.acquire()))
+    elsewhere.block()
+    lock.stand_aside(elsewhere.loop)
+    assert lock.locked()
+    waiting = asyncio.create_task(lock.acquire())
+    await eventually(lambda: "waiters:1" in repr(lock))
+    assert not waiting.done()
+    lock.release()
+    assert await waiting
+    lock.release()
+
+
+async def test_a_waiter_cancelled_while_it_stands_aside(elsewhere: Elsewhere) -> None:
+    lock = ToolLock()
+    await lock.acquire()
+    there = elsewhere.start(lock.acquire())
+    await eventually(lambda: "waiters:1" in repr(lock))
+    elsewhere.block()
+    lock.stand_aside(elsewhere.loop)
+    there.cancel()
+    elsewhere.unblock()
+    await asyncio.wrap_future(elsewhere.start(asyncio.sleep(0.01)))
+    assert repr(lock) == "<ToolLock [locked, waiters:0]>"
+    lock.release()
+    assert not lock.locked()

@@ -112,6 +112,7 @@ class FakeCatalogue:
 class FakeDispatcher:
     draining: bool = False
     troubled: dict[str, Literal["blocked", "stuck"]] = field(default_factory=dict)
+    exhausted: bool = False
     locked: set[str] = field(default_factory=set)
 
     def trouble(self, agent: str) -> Literal["blocked", "stuck"] | None:

@@ -26,6 +26,11 @@ class TestReady:
         assert answer.status_code == 503
         assert problem(answer, "unavailable")["reasons"] == ["draining"]
 
+    def test_tools_that_block(self, service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(service.dispatcher, "exhausted", True)
+        reasons = problem(service.call("GET", "/readyz"), "unavailable")["reasons"]
+        assert reasons == ["tools block too many event loops"]
+
     def test_a_store_that_fails(self, service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         async def fail() -> None:
             raise Unavailable("no disk")

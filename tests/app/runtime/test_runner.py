@@ -1,5 +1,6 @@
 """One turn, executed in this process: what a store that fails makes of it, and what it leaves behind."""
 
+import asyncio
 import gc
 import json
 import weakref
@@ -7,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pygents_app.commands import Append, Finish
-from pygents_app.model import Turn, TurnStatus
+from pygents_app.commands import Append, Cancel, Claim, Command, Finish
+from pygents_app.model import CancelRequest, Turn, TurnStatus
 from pygents_app.runtime import scribe
 from pygents_app.runtime.runner import Runner
 from pygents_core.tool import tool
@@ -79,3 +80,27 @@ async def test_failing_turns_leave_nothing_behind() -> None:
 
 def runners() -> list[Runner]:
     return [found for found in gc.get_objects() if isinstance(found, Runner)]
+
+
+async def held() -> str:
+    await asyncio.Event().wait()
+    return "never"
+
+
+async def test_a_cancel_that_comes_with_the_begin_of_a_locked_turn() -> None:
+    """Both are in one commit, and the runner hears of the cancel first: that the turn has begun must not be lost."""
+    tool(lock=True)(held)
+    async with running() as node:
+        agent = await node.agent("a", "held")
+
+        def cancel_behind(command: Command) -> None:
+            if isinstance(command, Claim) and command.turn_id is not None:
+                node.store.refuse = lambda command: None
+                cancel = Cancel("a", command.turn_id, CancelRequest("test", None))
+                asyncio.get_running_loop().call_soon(lambda: node.store.execute(cancel))
+
+        node.store.refuse = cancel_behind
+        turn = await node.do(agent, "held")
+        assert (turn.status, turn.attempt) == (TurnStatus.CANCELLED, 1)
+        assert (await node.submit(agent, "held")) != turn.id
+        await eventually(lambda: node.service.services.dispatcher.trouble("a") is None)

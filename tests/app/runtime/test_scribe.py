@@ -128,7 +128,7 @@ async def test_a_release_waits_for_the_end_to_be_written() -> None:
     scene = Scene()
     await scene.scribe.value(b"1")
     await ticks()
-    scene.scribe.abandon(CANCELLED)
+    scene.scribe.abandon(Ending(CANCELLED))
     scene.scribe.release()
     assert scene.kinds == [Append]
     await scene.store.answer()
@@ -141,7 +141,7 @@ async def test_a_release_waits_for_the_end_to_be_written() -> None:
 
 async def test_a_release_after_the_end_is_sent_at_once() -> None:
     scene = Scene()
-    scene.scribe.abandon(CANCELLED)
+    scene.scribe.abandon(Ending(CANCELLED))
     await scene.store.answer()
     assert (scene.kinds, scene.ends) == ([Finish], [])
     scene.scribe.release()
@@ -152,7 +152,7 @@ async def test_a_release_after_the_end_is_sent_at_once() -> None:
 
 async def test_a_release_waits_for_an_end_that_has_to_be_repeated() -> None:
     scene = Scene()
-    scene.scribe.abandon(CANCELLED)
+    scene.scribe.abandon(Ending(CANCELLED))
     scene.scribe.release()
     await scene.store.answer(StoreFull("full"))
     await scene.store.asked(2)

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 import pytest
 import uvloop
@@ -11,6 +12,8 @@ from pygents_app.runtime.worker import Worker
 from tests.helpers import eventually
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 # libuv opens a pipe for signals with the first loop of a process and never closes it: no leak of the first test.
 uvloop.new_event_loop().close()
@@ -21,6 +24,11 @@ async def worker() -> AsyncIterator[Worker]:
     worker = Worker(name="test-worker")
     yield worker
     await worker.stop()
+
+
+async def on(worker: Worker, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await ``function()`` on its loop."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(function(), worker.loop))
 
 
 async def test_every_wake_up_is_followed_by_a_take(worker: Worker) -> None:
@@ -51,7 +59,7 @@ async def test_calls_run_on_its_thread(worker: Worker) -> None:
     async def where() -> str:
         return threading.current_thread().name
 
-    assert await worker.call(where) == "test-worker"
+    assert await on(worker, where) == "test-worker"
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
@@ -68,8 +76,8 @@ async def test_a_task_that_tries_to_end_the_process(worker: Worker, error: BaseE
         return left[0].done() and left[0].exception() is error
 
     left: list[asyncio.Task[None]] = []
-    await worker.call(leave_it_behind)
-    assert await eventually(lambda: worker.call(alive))
+    await on(worker, leave_it_behind)
+    assert await eventually(lambda: on(worker, alive))
 
 
 async def test_stopping_cancels_what_still_runs() -> None:
@@ -87,7 +95,7 @@ async def test_stopping_cancels_what_still_runs() -> None:
         await asyncio.sleep(0)
 
     left: list[asyncio.Task[None]] = []
-    await worker.call(begin)
+    await on(worker, begin)
     await worker.stop()
     assert cancelled.is_set()
     worker.wake()  # does nothing
