@@ -23,7 +23,7 @@ from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
 from .runtime.executor import Executor
 from .runtime.mailbox import DurableMailbox
-from .runtime.pruner import Pruner
+from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
 from .runtime.runner import Equipment
@@ -81,7 +81,8 @@ class Service:
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
         self._settings, self._roster, self._store = settings, roster, store
         self._hub, self._dispatcher = hub, dispatcher
-        self._pruner = Pruner(store=store, clock=system_clock)
+        retention = Retention(settings.retention_events, settings.retention_age)
+        self._pruner = Pruner(store=store, clock=system_clock, retention=retention)
         self._directory = Directory(reads=store, roster=roster)
         self.services = Services(
             store=store,
@@ -92,7 +93,7 @@ class Service:
             dispatcher=dispatcher,
             settings=settings,
             node=node,
-            engine=f"SQLite {sqlite3.sqlite_version}" if settings.store.startswith("sqlite") else "memory",
+            engine=_engine(settings.store),
             code_agents=roster.names,
         )
 
@@ -119,6 +120,10 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+
+
+def _engine(store: str) -> str:
+    return f"SQLite {sqlite3.sqlite_version}" if store.startswith("sqlite") else "memory"
 
 
 def create_app(settings: Settings, agents: Sequence[Agent] | None = None) -> FastAPI:

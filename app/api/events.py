@@ -45,10 +45,12 @@ class Events:
         listed = await self._reads.get_agent(name)
         if listed is None:
             raise AgentNotFound(f"there is no agent {name!r}")
-        page = await self._page(name, after, limit, types)
+        page = await self._page(name, after, limit, types, listed.head.latest)
         return Response(page.to_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
-    async def _page(self, name: str, cursor: int, limit: int, types: frozenset[EventType] | None) -> EventPage:
+    async def _page(
+        self, name: str, cursor: int, limit: int, types: frozenset[EventType] | None, latest: int
+    ) -> EventPage:
         items: list[bytes] = []
         size = scanned = 0
         while True:
@@ -61,7 +63,7 @@ class Events:
                 if types is None or event.type in types:
                     items.append(event_json(event))
                     size += len(items[-1])
-            if len(events) < READ_AT_ONCE:
+            if cursor >= latest or not events:
                 return EventPage(items, None)
 
 

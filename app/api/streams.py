@@ -6,6 +6,7 @@ because an EventSource that sees another status stops for good (WHATWG HTML §9.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..errors import AgentNotFound, TurnNotFound, Unavailable
-from ..model import EventType
+from ..model import EventType, Head
 from ..ports import Reads
 from ..streaming import sse
 from ..streaming.hub import Hub, opening_retry
@@ -102,12 +103,20 @@ class EventStreams:
             raise AgentNotFound(f"there is no agent {wish.agent!r}")
         watch.reaches(listed.head.latest)
         earliest = listed.head.earliest
+        asked = replace(wish.asked, lost=await self._is_lost(listed.head, wish.asked.given))
         if wish.turn_id is None:
-            return open_agent(wish.asked, earliest=earliest, latest=watch.latest)
+            return open_agent(asked, earliest=earliest, latest=watch.latest)
         placed = await self._reads.get_turn(wish.turn_id, wish.agent)
         if placed is None:
             raise TurnNotFound(f"agent {wish.agent!r} has no turn {wish.turn_id!r}")
-        return open_turn(wish.asked, placed.turn, earliest=earliest, latest=watch.latest)
+        return open_turn(asked, placed.turn, earliest=earliest, latest=watch.latest)
+
+    async def _is_lost(self, head: Head, cursor: int | None) -> bool:
+        """Whether a restore has jumped over it: only then is there no event of that number."""
+        if cursor is None or not head.skipped or not head.earliest <= cursor < head.latest:
+            return False
+        following = await self._reads.read_events(head.name, cursor - 1, 1)
+        return bool(following) and following[0].seq != cursor
 
     async def _follow(self, wish: Wish, cursor: int, watch: Watch, send: Send, receive: Receive) -> None:
         """Let the hub send, and wait: ``receive`` tells of a client that goes away and of a response that has ended."""

@@ -24,12 +24,13 @@ from ..commands import (
     PatchAgent,
     Pause,
     Promote,
+    Prune,
     Recover,
     Release,
     Resume,
 )  # fmt: skip
 from ..draft import Decision
-from . import agents, execution, mailbox
+from . import agents, execution, mailbox, retention
 from .view import View
 
 __all__ = ["View", "decide"]
@@ -54,4 +55,5 @@ _RULES: Mapping[type[Command], Callable[[View, Any, int], Decision]] = {
     Finish: execution.finish,
     Release: execution.release,
     Recover: execution.recover,
+    Prune: retention.prune,
 }

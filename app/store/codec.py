@@ -49,7 +49,7 @@ def counters(head: Head) -> Row:
     """What of a head changes with its turns."""
     return (
         head.paused, head.node, head.epoch, head.current, head.queued, head.scheduled, head.joined, head.begun,
-        head.earliest, head.latest, head.retry_at, head.last_error, head.deleted_at,
+        head.earliest, head.latest, head.retry_at, head.last_error, head.deleted_at, head.skipped,
     )  # fmt: skip
 
 
@@ -58,13 +58,13 @@ def agent_row(head: Head) -> Row:
 
 
 def head_of(row: Row) -> Head:
-    """From the columns of ``definition`` to ``deleted_at``."""
+    """From the columns of ``definition`` to ``skipped``."""
     definition, created_at, updated_at, paused, *rest = row
     return Head(definition_of(definition), created_at, updated_at, bool(paused), *rest)
 
 
 def listed_agent(row: Row) -> ListedAgent:
-    return ListedAgent(head_of(row[:16]), row[16])
+    return ListedAgent(head_of(row[:17]), row[17])
 
 
 def turn_row(turn: Turn, agent: int) -> Row:

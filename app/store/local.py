@@ -9,7 +9,7 @@ from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
 from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
-from ..ports import Listener
+from ..ports import Listener, OldLogs
 from .committer import Committer
 from .engine import Engine
 from .script import Answer, apply_batch
@@ -90,6 +90,12 @@ class LocalStore:
 
     async def next_due(self) -> tuple[int, list[str]] | None:
         return await self._engine.read(lambda snapshot: snapshot.next_due())
+
+    async def prunable_agents(self, length: int, limit: int, after: str = "") -> list[str]:
+        return await self._engine.read(lambda snapshot: snapshot.prunable_agents(length, limit, after))
+
+    async def old_logs(self, before: int, now: int, after: int = 0) -> OldLogs:
+        return await self._engine.read(lambda snapshot: snapshot.old_logs(before, now, after))
 
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
         return apply_batch(self._engine, commands, self._clock())

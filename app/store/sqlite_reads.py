@@ -4,12 +4,15 @@ import sqlite3
 from collections.abc import Mapping
 
 from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
+from ..ports import OldLogs
 from . import codec
 from .statements import statements
 
 LAST = 2**63 - 1
 """SQLite's largest integer: an open end of a range."""
 LAST_CHARACTER = "\U0010ffff"
+LOOKED_AT = 1_000
+"""Events in one look for old ones."""
 
 _LISTS: Mapping[TurnStatus | None, str] = {
     TurnStatus.SCHEDULED: "list_scheduled_turns",
@@ -75,6 +78,20 @@ class SqliteSnapshot:
     def next_due(self) -> tuple[int, list[str]] | None:
         rows = self._all("find_due", ())
         return (rows[0][0], [name for _, name in rows]) if rows else None
+
+    def prunable_agents(self, length: int, limit: int, after: str) -> list[str]:
+        return [name for (name,) in self._all("list_prunable_agents", (after, length, limit))]
+
+    def old_logs(self, before: int, now: int, after: int) -> OldLogs:
+        """A time yet to come, from when the clock was wrong, says nothing about what follows."""
+        agents: dict[str, None] = {}
+        rows = self._all("list_oldest_logs", (after, LOOKED_AT))
+        for _, time, name in rows:
+            if before <= time <= now:
+                return OldLogs(list(agents), None)
+            if name is not None and time < before:
+                agents[name] = None
+        return OldLogs(list(agents), rows[-1][0] if len(rows) == LOOKED_AT else None)
 
     def _one(self, statement: str, arguments: tuple[object, ...]) -> codec.Row | None:
         rows = self._all(statement, arguments)

@@ -8,6 +8,7 @@ them, or until the commit; rows of one table then go in together.
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
@@ -105,14 +106,30 @@ class SqliteRows:
         if row is None:
             return None
         digest, turn_ids = row[0], tuple(row[1].split())
-        return KeyRecord(agent, caller, key, digest, turn_ids), self._placed(turn_ids)
+        placed = self._placed(turn_ids)
+        return (KeyRecord(agent, caller, key, digest, turn_ids), placed) if len(placed) == len(turn_ids) else None
 
     def _placed(self, turn_ids: Sequence[str]) -> tuple[PlacedTurn, ...]:
         """Turns as they are now, the heads written first: the place is counted from what the agent's row says."""
         self._flush_turns()
         self._flush_heads()
         rows = (self._db.execute(self._sql["find_turn"], (turn_id,)).fetchone() for turn_id in turn_ids)
-        return tuple(codec.placed_turn(row) for row in rows)
+        return tuple(codec.placed_turn(row) for row in rows if row is not None)
+
+    def oldest_events(self, head: Head, limit: int) -> Sequence[tuple[int, int]]:
+        self._flush_events()
+        return self._db.execute(self._sql["list_oldest_events"], (self._id(head.name), head.earliest, limit)).fetchall()
+
+    def expired_turns(self, head: Head, ended_before: int, limit: int) -> tuple[str, ...]:
+        self._flush_turns()
+        expired: list[str] = []
+        with closing(self._db.execute(self._sql["list_turns_behind"], (self._id(head.name), head.earliest))) as rows:
+            for id_, last_seq, end_time, created_at in rows:
+                if created_at >= ended_before or len(expired) == limit:
+                    break
+                if last_seq < head.earliest and end_time is not None and end_time < ended_before:
+                    expired.append(id_)
+        return tuple(expired)
 
     def _known(self, name: str) -> _Known | None:
         known = self._heads.get(name)
@@ -166,11 +183,18 @@ class SqliteRows:
             self._pending.events += [codec.event_row(event, agent) for event in events]
 
     def add_record(self, record: KeyRecord, now: int) -> None:
-        row = (self._id(record.agent), record.caller, record.key, record.digest, " ".join(record.turn_ids), now)
+        ids = record.turn_ids
+        row = (self._id(record.agent), record.caller, record.key, record.digest, " ".join(ids), ids[0], now)
         self._pending.records.append(row)
 
     def put_memory(self, agent: str, memory: bytes) -> None:
         self._db.execute(self._sql["put_memory"], (self._id(agent), memory))
+
+    def prune(self, head: Head, turn_ids: Sequence[str]) -> None:
+        self._flush()
+        self._db.execute(self._sql["prune_events"], (self._id(head.name), head.earliest))
+        for statement in ("prune_turn", "prune_record"):
+            self._db.executemany(self._sql[statement], [(turn_id,) for turn_id in turn_ids])
 
     def _keep(self, turn: Turn) -> None:
         if turn.status is TurnStatus.RUNNING:
@@ -184,8 +208,7 @@ class SqliteRows:
     def _flush(self) -> None:
         self._flush_turns()
         self._flush_records()
-        if self._pending.events:
-            self._write("insert_event", self._pending.events)
+        self._flush_events()
         self._flush_heads()
 
     def _flush_turns(self) -> None:
@@ -202,6 +225,10 @@ class SqliteRows:
     def _flush_records(self) -> None:
         if self._pending.records:
             self._write("insert_record", self._pending.records)
+
+    def _flush_events(self) -> None:
+        if self._pending.events:
+            self._write("insert_event", self._pending.events)
 
     def _flush_heads(self) -> None:
         pending = self._pending.heads

@@ -156,7 +156,7 @@ class Subscription:
     def _deliver(self, batch: Batch) -> None:
         """Send what this stream shows of the batch, and go past all of it."""
         cursor, self.cursor = self.cursor, batch.last
-        if batch.first != cursor + 1:
+        if not batch.joins(cursor):
             self._bridge(cursor, batch)
         elif self._wanted is EVERYTHING:
             self._write(batch.body, last=batch.ends_log)

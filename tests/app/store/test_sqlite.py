@@ -200,7 +200,10 @@ class TestPlans:
         arguments = dict.fromkeys(names, 1) if "?" not in text else [1] * text.count("?")
         with closing(sqlite3.connect(path)) as db:
             plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", arguments)]
-        scans = {step for step in plan if step.startswith("SCAN") and "USING" not in step} - {"SCAN CONSTANT ROW", "SCAN f"}
+        scans = {step for step in plan if step.startswith("SCAN") and "USING" not in step} - {
+            "SCAN CONSTANT ROW",
+            "SCAN f",
+        }
         assert name in self.WALKS or not scans, plan
         assert name == "list_turns" or not scans & {"SCAN t", "SCAN q", "SCAN events"}, plan
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygents_app.model import EventType
+from pygents_app.model import Event, EventType
 from pygents_app.streaming.ring import (
     BATCH_BYTES,
     RING_BYTES,
@@ -12,11 +12,12 @@ from pygents_app.streaming.ring import (
     Ring,
     Rings,
     batch_of,
+    framed,
 )  # fmt: skip
 
 
 def entry(seq: int, size: int = 10) -> Framed:
-    return Framed(seq, EventType.TURN_VALUE, None, b"x" * size)
+    return Framed(seq, EventType.TURN_VALUE, None, b"x" * size, seq - 1)
 
 
 def ring_with(first: int, last: int, size: int = 10) -> Ring:
@@ -120,3 +121,10 @@ class TestRings:
         rings.drop(ring)
         rings.drop(ring)
         assert rings.size == 0
+
+
+@pytest.mark.parametrize(("cursor", "joins"), [(6, False), (7, True), (8, True), (99, True), (100, False)])
+def test_what_follows_a_restore_joins_on_to_what_was_before(cursor: int, joins: bool) -> None:
+    """Also to a stream that was opened between the two."""
+    event = Event("a", 100, EventType.AGENT_RESTORED, None, None, 0, b'{"after":7}')
+    assert batch_of([framed(event)]).joins(cursor) is joins

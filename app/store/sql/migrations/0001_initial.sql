@@ -20,7 +20,8 @@ CREATE TABLE agents (
     latest INTEGER NOT NULL,
     retry_at INTEGER,
     last_error BLOB,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    skipped INTEGER NOT NULL
 );
 
 -- Small, and rarely touched: an agent that is busy, idle with an empty mailbox, or between two attempts is not in it.
@@ -63,8 +64,8 @@ CREATE TABLE turns (
     crashes INTEGER NOT NULL
 );
 
--- With the rowid that ends every index entry: the order of acceptance.
-CREATE INDEX turns_by_agent ON turns (agent);
+-- An agent's turns by acceptance, and those whose events have begun to go.
+CREATE INDEX turns_by_agent ON turns (agent, first_seq);
 CREATE INDEX turns_by_position ON turns (agent, position);
 CREATE INDEX turns_by_due ON turns (not_before) WHERE status = 'scheduled';
 CREATE INDEX turns_scheduled ON turns (agent, not_before) WHERE status = 'scheduled';
@@ -89,9 +90,13 @@ CREATE TABLE records (
     key TEXT NOT NULL,
     digest BLOB NOT NULL,
     turn_ids TEXT NOT NULL,
+    first_turn TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     UNIQUE (agent, caller, key)
 );
+
+-- A record goes with its first turn. Ids of turns ascend, so all inserts are at the end of the index.
+CREATE INDEX records_by_turn ON records (first_turn);
 
 CREATE TABLE memories (
     agent INTEGER PRIMARY KEY,
@@ -136,7 +141,7 @@ WHERE a.deleted_at IS NULL;
 CREATE VIEW agent_rows AS
 SELECT
     a.definition, a.created_at, a.updated_at, a.paused, a.node, a.epoch, a.current, a.queued, a.scheduled, a.joined,
-    a.begun, a.earliest, a.latest, a.retry_at, a.last_error, a.deleted_at,
+    a.begun, a.earliest, a.latest, a.retry_at, a.last_error, a.deleted_at, a.skipped,
     CASE WHEN a.queued > 0 THEN (
         SELECT min(q.created_at) FROM turns AS q
         WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'
