@@ -79,10 +79,9 @@ class Service:
             max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
-        self._settings, self._roster, self._store = settings, roster, store
+        self._settings, self._roster, self._store, self._started = settings, roster, store, False
         self._hub, self._dispatcher = hub, dispatcher
-        retention = Retention(settings.retention_events, settings.retention_age)
-        self._pruner = Pruner(store=store, clock=system_clock, retention=retention)
+        self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings))
         self._directory = Directory(reads=store, roster=roster)
         self.services = Services(
             store=store,
@@ -98,7 +97,13 @@ class Service:
         )
 
     async def start(self) -> None:
-        """Store the agents of the code, recover what a former process left, take up what waits."""
+        """Store the agents of the code, recover what a former process left, take up what waits. Once is enough.
+
+        Raises ``ServiceError`` if the store refuses.
+        """
+        if self._started:
+            return
+        self._started = True
         loop = asyncio.get_running_loop()
         self._hub.start(loop)
         await asyncio.gather(*(self._store.execute(CreateAgent(each)) for each in self._roster.definitions()))
@@ -120,6 +125,10 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.retention_events, settings.retention_age)
 
 
 def _engine(store: str) -> str:

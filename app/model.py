@@ -165,6 +165,7 @@ class Turn(NamedTuple):
 
     ``attempt`` counts its begins, ``spared`` those of them that do not count against its policy, ``crashes`` those in
     which the process ended. ``started_seq`` is the last begin in the log, ``values`` are those of that attempt.
+    ``damaged``: what is stored of it is not what was written.
     """
 
     spec: TurnSpec
@@ -184,6 +185,7 @@ class Turn(NamedTuple):
     retry_at: int | None = None
     spared: int = 0
     crashes: int = 0
+    damaged: bool = False
 
     @property
     def id(self) -> str:

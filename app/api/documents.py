@@ -12,6 +12,7 @@ from ..errors import (
     AgentNotFound,
     BodyTooLarge,
     CodeAgent,
+    Damaged,
     ForeignOrigin,
     InvalidRequest,
     MalformedBody,
@@ -39,9 +40,9 @@ PROBED: Errors = (InvalidRequest, BodyTooLarge)
 """What any request can be answered, probes included."""
 EVERYWHERE: Errors = (*PROBED, Unauthorized, MisdirectedHost)
 """What any request but a probe can be answered."""
-READS: Errors = (Unavailable,)
+READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""
-WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable)
+WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable, Damaged)
 """What writing to it can."""
 BODY: Errors = (MalformedBody, UnsupportedMediaType)
 """What reading a JSON body can."""

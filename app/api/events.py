@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..errors import AgentNotFound
+from ..errors import AgentNotFound, Damaged
 from ..model import EventType
 from ..ports import Reads
 from ..streaming.sse import event_json, parse_cursor
@@ -54,7 +54,12 @@ class Events:
         items: list[bytes] = []
         size = scanned = 0
         while True:
-            events = await self._reads.read_events(name, cursor, READ_AT_ONCE)
+            try:
+                events = await self._reads.read_events(name, cursor, READ_AT_ONCE)
+            except Damaged:
+                if items:  # what is intact first; the next page tells the rest
+                    return EventPage(items, cursor)
+                raise
             for event in events:
                 if len(items) == limit or size >= PAGE_BYTES or scanned >= MAX_SCAN:
                     return EventPage(items, cursor)

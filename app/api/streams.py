@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ..errors import AgentNotFound, TurnNotFound, Unavailable
+from ..errors import AgentNotFound, Damaged, TurnNotFound, Unavailable
 from ..model import EventType, Head
 from ..ports import Reads
 from ..streaming import sse
@@ -83,7 +83,7 @@ class EventStreams:
         """Answer; if that has opened a stream, return what follows it and then leaves the watch."""
         try:
             opening = await self._opening(wish, watch)
-        except Unavailable:
+        except (Unavailable, Damaged):
             await _answer(wish, send, farewell("unavailable"))
             return None
         if opening is None:

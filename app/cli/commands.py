@@ -5,6 +5,7 @@ Whatever stops the service from starting is one line on stderr and exit code 2.
 
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,3 +70,19 @@ def openapi() -> None:
     from ..api.openapi import text  # noqa: PLC0415
 
     print(text(Application()), end="")
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The database.  [default: that of the settings]")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all of the file and check it; no server may use it.")
+    ] = False,
+) -> None:
+    """Look at this machine; with --full at a database file: exit code 1 if it is damaged."""
+    from .doctor import check_file, check_machine  # noqa: PLC0415
+    from .files import database_of  # noqa: PLC0415
+
+    (check_file if full else check_machine)(file or database_of(None))

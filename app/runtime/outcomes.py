@@ -1,6 +1,7 @@
 """How an execution ended, as a value: pure, so that every way out is a line in a test."""
 
 import asyncio
+from collections.abc import Mapping
 from enum import StrEnum
 
 from pygents_core.errors import HookFailed, HopLimitError, MailboxFullError
@@ -35,6 +36,10 @@ class ToolRemoved(Exception):
     """The agent does not have the turn's tool any more."""
 
 
+class DamagedTurn(Exception):
+    """What is stored of the turn is not what was asked for."""
+
+
 CANCELLED = Outcome(TurnStatus.CANCELLED)
 TIMED_OUT = Outcome(TurnStatus.TIMEOUT)
 DRAINED = Outcome(
@@ -62,20 +67,19 @@ def outcome_of(
             return Outcome(TurnStatus.ERROR, error=payloads.error(_type(error), text_of(error)))
 
 
+_OURS: Mapping[type[Exception], str] = {
+    DamagedTurn: "damaged",
+    ToolRemoved: "tool_removed",
+    HookFailed: "hook",
+    MailboxFullError: "mailbox_full",
+    HopLimitError: "HopLimit",
+}
+
+
 def _type(error: BaseException) -> str:
-    match error:
-        case ValueRefused():
-            return error.cause
-        case ToolRemoved():
-            return "tool_removed"
-        case HookFailed():
-            return "hook"
-        case MailboxFullError():
-            return "mailbox_full"
-        case HopLimitError():
-            return "HopLimit"
-        case _:
-            return type(error).__name__
+    if isinstance(error, ValueRefused):
+        return error.cause
+    return next((name for type_, name in _OURS.items() if isinstance(error, type_)), type(error).__name__)
 
 
 def text_of(error: BaseException) -> str:

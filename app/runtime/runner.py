@@ -22,7 +22,7 @@ from ..ports import Store
 from .capacity import Capacity
 from .encoding import Limits, encode_memory, encode_value
 from .mailbox import Sender, as_library_error, running_sender
-from .outcomes import CANCELLED, DRAINED, TIMED_OUT, Output, Stop, ToolRemoved, outcome_of
+from .outcomes import CANCELLED, DRAINED, TIMED_OUT, DamagedTurn, Output, Stop, ToolRemoved, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
 from .submission import Submission
@@ -114,6 +114,8 @@ class Runner:
             self._error = refusal
 
     async def _perform(self, begun: Begun | None) -> None:
+        if self.turn.damaged:
+            raise DamagedTurn("the stored arguments are damaged: they do not fit their checksum, and were not executed")
         if self.turn.spec.tool not in self.definition.tools:
             raise ToolRemoved(f"tool {self.turn.spec.tool!r} was taken from agent {self.agent!r} while the turn waited")
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)

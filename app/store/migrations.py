@@ -1,8 +1,10 @@
 """Bringing a database file to the schema of this version: forward only, each step in a transaction of its own."""
 
 import sqlite3
+from pathlib import Path
 
 from ..errors import StartupError
+from .inspection import damage
 from .statements import migrations
 
 APPLICATION_ID = 0x70796774
@@ -29,6 +31,8 @@ def migrate(db: sqlite3.Connection, shown: str) -> None:
 def _check_owner(db: sqlite3.Connection, version: int, shown: str) -> None:
     application = _pragma(db, "application_id")
     empty = version == 0 and application == 0 and not _pragma(db, "schema_version")
+    if application == APPLICATION_ID and not version:  # they were written together
+        raise damage(Path(shown), "Its header has no version")
     if application != APPLICATION_ID and not empty:
         raise StartupError(f"{shown} is the database of another application. Give --store another file.")
 

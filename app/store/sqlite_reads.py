@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Mapping
 
-from ..model import Event, ListedAgent, Page, PlacedTurn, TurnStatus
+from ..errors import Damaged
+from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnStatus
 from ..ports import OldLogs
 from . import codec
+from .fetching import fetch_all
 from .statements import statements
 
 LAST = 2**63 - 1
@@ -63,11 +65,30 @@ class SqliteSnapshot:
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
         rows = self._all("list_events", (agent, after, LAST if up_to is None else up_to, limit))
-        return [codec.event_of(agent, row) for row in rows]
+        events: list[Event] = []
+        for row in rows:
+            event = codec.event_of(agent, row)
+            if event is None or not self._joins(event, events, after):
+                if events:
+                    break  # what is intact first; whoever goes on from there hears of the rest
+                what = "Event" if event is None else "What came before event"
+                raise Damaged(f"{what} {row[1]} of agent {agent!r}", agent=agent, seq=row[1])
+            events.append(event)
+        return events
+
+    def _joins(self, event: Event, before: list[Event], after: int) -> bool:
+        """Whether no event is missing before this one: only what was pruned or jumped over by a restore may be."""
+        expected = (before[-1].seq if before else after) + 1
+        if event.seq == expected or event.type is EventType.AGENT_RESTORED:
+            return True
+        if before:
+            return False
+        row = self._one("find_earliest", (event.agent,))
+        return row is None or event.seq <= row[0]
 
     def read_memory(self, agent: str) -> bytes | None:
         row = self._one("find_memory", (agent,))
-        return row[0] if row is not None else None
+        return codec.memory_of(row, agent) if row is not None else None
 
     def owned_agents(self) -> list[str]:
         return [name for (name,) in self._all("list_owned_agents", ())]
@@ -98,4 +119,4 @@ class SqliteSnapshot:
         return rows[0] if rows else None
 
     def _all(self, statement: str, arguments: tuple[object, ...] | Mapping[str, object]) -> list[codec.Row]:
-        return self._db.execute(self._sql[statement], arguments).fetchall()
+        return fetch_all(self._db, self._sql[statement], arguments)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from ..errors import Damaged
 from ..model import TERMINAL, EventType
 from . import sse
 from .drive import drive
@@ -147,7 +148,8 @@ class Subscription:
             return
         self.state, self._page = State.IDLE, None
         if page.cancelled() or page.exception() is not None:
-            logger.warning("stream of %s: events cannot be read", self._watch.agent, exc_info=_error_of(page))
+            level = logging.DEBUG if isinstance(_error_of(page), Damaged) else logging.WARNING  # the store has told it
+            logger.log(level, "stream of %s: events cannot be read", self._watch.agent, exc_info=_error_of(page))
             self.farewell(farewell("unavailable"))
         elif batch := page.result():
             self._deliver(batch)

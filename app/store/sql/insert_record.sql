@@ -1,3 +1,3 @@
 -- In place of one that has outlived its turns.
-INSERT OR REPLACE INTO records (agent, caller, key, digest, turn_ids, first_turn, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO records (agent, caller, key, digest, turn_ids, first_turn, created_at, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)

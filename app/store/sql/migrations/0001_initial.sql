@@ -1,3 +1,6 @@
+-- The columns crc are checksums of what of the row is never or rarely written, end_crc that of how a turn ended,
+-- head_crc that of what changes with an agent's turns (store/checksums.py).
+--
 -- Append tables go by rowid with an index beside: keyed by (agent, seq) without rowid they would dirty one page for
 -- each agent and commit. AUTOINCREMENT, because an id that was given out is never given out again.
 
@@ -6,6 +9,7 @@ CREATE TABLE agents (
     -- NULL once a deleted agent's name belongs to another agent.
     name TEXT UNIQUE,
     definition TEXT NOT NULL,
+    crc INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     paused INTEGER NOT NULL,
@@ -21,7 +25,8 @@ CREATE TABLE agents (
     retry_at INTEGER,
     last_error BLOB,
     deleted_at INTEGER,
-    skipped INTEGER NOT NULL
+    skipped INTEGER NOT NULL,
+    head_crc INTEGER NOT NULL
 );
 
 -- Small, and rarely touched: an agent that is busy, idle with an empty mailbox, or between two attempts is not in it.
@@ -61,7 +66,9 @@ CREATE TABLE turns (
     started_seq INTEGER NOT NULL,
     retry_at INTEGER,
     spared INTEGER NOT NULL,
-    crashes INTEGER NOT NULL
+    crashes INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    end_crc INTEGER
 );
 
 -- An agent's turns by acceptance, and those whose events have begun to go.
@@ -78,7 +85,8 @@ CREATE TABLE events (
     turn TEXT,
     attempt INTEGER,
     time INTEGER NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    crc INTEGER NOT NULL
 );
 
 CREATE UNIQUE INDEX events_by_seq ON events (agent, seq);
@@ -92,6 +100,7 @@ CREATE TABLE records (
     turn_ids TEXT NOT NULL,
     first_turn TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
     UNIQUE (agent, caller, key)
 );
 
@@ -100,7 +109,8 @@ CREATE INDEX records_by_turn ON records (first_turn);
 
 CREATE TABLE memories (
     agent INTEGER PRIMARY KEY,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    crc INTEGER NOT NULL
 );
 
 -- Deleted agents of whose turns and events rows are left.
@@ -134,7 +144,7 @@ SELECT
             WHERE q.agent = t.agent AND q.position > a.begun AND q.position <= t.position AND q.status = 'queued'
         )
     END AS place,
-    t.nr, t.agent AS agent_id
+    t.nr, t.agent AS agent_id, t.crc, t.end_crc
 FROM turns AS t JOIN agents AS a ON a.id = t.agent
 WHERE a.deleted_at IS NULL;
 
@@ -146,6 +156,6 @@ SELECT
         SELECT min(q.created_at) FROM turns AS q
         WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'
     ) END AS oldest_queued_at,
-    a.id, a.name
+    a.id, a.name, a.crc, a.head_crc
 FROM agents AS a
 WHERE a.deleted_at IS NULL;

@@ -1,0 +1,1 @@
+SELECT earliest FROM agents WHERE name = ? AND deleted_at IS NULL
