@@ -193,7 +193,17 @@ class Prune:
     rows: int
 
 
-AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The database was restored from a backup: the agent's log goes on above whatever may have been given out since.
+
+    It jumps to the present time in microseconds, which no log can have come to by counting.
+    """
+
+    agent: str
+
+
+AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent | Restore
 Command = AgentCommand | Enqueue | Claim | Append | Finish | Release | Cancel | Promote | Recover | Prune
 
 

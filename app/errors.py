@@ -163,6 +163,10 @@ class Unavailable(ServiceError):
     type, status, title = "unavailable", 503, "The service cannot answer for now"
 
 
+class NoBackup(ServiceError):
+    type, status, title = "no-backup", 409, "This store has no file to copy"
+
+
 class Damaged(ServiceError):
     """What is stored is not what was written. It is never served, and never executed."""
 

@@ -5,7 +5,7 @@ Callers never see SQL, connections or transactions. Every command is one atomic 
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
 from .commands import (
     AgentCommand,
@@ -146,6 +146,13 @@ class Store(Reads, Protocol):
 
     async def old_logs(self, before: int, now: int, after: int = 0) -> OldLogs:
         """A page of agents that have events from before that time. Looks at the oldest events of all only."""
+        ...
+
+    async def backup(self) -> BinaryIO:
+        """A consistent copy of everything, as a file that is gone when it is closed.
+
+        Raises ``NoBackup`` if what the store has is in no file, and what a write raises if there is no space for it.
+        """
         ...
 
     async def check(self) -> None:

@@ -17,6 +17,7 @@ from ..errors import (
     InvalidRequest,
     MalformedBody,
     MisdirectedHost,
+    NoBackup,
     NotFound,
     ServiceError,
     StoreFull,
@@ -31,6 +32,7 @@ from .problem_documents import problem_responses, unexpected
 from .references import reference
 
 JSON = "application/json"
+SQLITE = "application/vnd.sqlite3"
 MERGE_PATCH = "application/merge-patch+json"
 
 Answers = Mapping[int, Mapping[str, Any]]
@@ -115,6 +117,19 @@ PATCH_AGENT: dict[str, Any] = {
 CHANGE_AGENT: dict[str, Any] = {"responses": responses(AGENT, AgentNotFound, *WRITES)}
 
 DELETE_AGENT: dict[str, Any] = {"responses": responses(DELETED, AgentNotFound, AgentBusy, CodeAgent, *WRITES)}
+
+BACKUP: dict[str, Any] = {
+    "responses": responses(
+        {
+            200: {
+                "description": "The database, as it was at one moment.",
+                "headers": _headers(["Content-Disposition"]),
+                "content": {SQLITE: {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+        NoBackup, *WRITES,
+    )
+}  # fmt: skip
 
 GET_TURN: dict[str, Any] = {"responses": responses(TURN, AgentNotFound, TurnNotFound, *READS)}
 

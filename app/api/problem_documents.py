@@ -89,6 +89,7 @@ EXAMPLES: tuple[ServiceError, ...] = (
     ),
     errors.Draining("The service is shutting down. Try again shortly."),
     errors.Unavailable("The store cannot be read now. Try again later."),
+    errors.NoBackup("What is kept in memory is in no file."),
     errors.Damaged("Event 42 of agent 'greeter'", agent="greeter", seq=42),
     errors.StoreFull("The disk of the store is full. What is stored can be read."),
 )  # fmt: skip

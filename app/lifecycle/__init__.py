@@ -27,6 +27,7 @@ from ..commands import (
     Prune,
     Recover,
     Release,
+    Restore,
     Resume,
 )  # fmt: skip
 from ..draft import Decision
@@ -47,6 +48,7 @@ _RULES: Mapping[type[Command], Callable[[View, Any, int], Decision]] = {
     Pause: agents.pause,
     Resume: agents.resume,
     DeleteAgent: agents.delete,
+    Restore: agents.restore,
     Enqueue: mailbox.enqueue,
     Cancel: mailbox.cancel,
     Promote: mailbox.promote,

@@ -5,7 +5,7 @@ is committed.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
 from ..ports import OldLogs
@@ -123,6 +123,10 @@ class Engine(Protocol):
 
     def purge(self, deleted_before: int, limit: int) -> int:
         """As ``ports.Store.purge``, in a transaction of its own, on the writing thread."""
+        ...
+
+    def backup(self) -> BinaryIO:
+        """As ``ports.Store.backup``, on any thread, beside reads and writes."""
         ...
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:

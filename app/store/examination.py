@@ -42,10 +42,15 @@ class Report:
             self.more += 1
 
 
-def examine(path: Path) -> Report:
-    """Raises ``StartupError`` if there is no such file, if a server uses it, or if it is not a database of ours."""
+def examine(path: Path, *, locked: bool = True) -> Report:
+    """Raises ``StartupError`` if there is no such file, or if a server uses it.
+
+    Without ``locked`` nobody is asked whether one does: for a backup.
+    """
     if not path.is_file():
         raise StartupError(f"There is no file {path}.")
+    if not locked:
+        return _Examination(path).run()
     lock = LockFile(path)
     try:
         return _Examination(path).run()

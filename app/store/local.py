@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..clock import Clock
 from ..commands import Command
@@ -26,6 +26,7 @@ class LocalStore:
     def __init__(self, *, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self._committer = Committer(apply=self._apply)
+        self._copying = asyncio.Lock()  # one at a time: each takes as much space as the database
         self._closed = False
 
     # The overloads of the port say which reply belongs to which command; ``Any`` here keeps this class within them.
@@ -37,6 +38,10 @@ class LocalStore:
 
     async def purge(self, deleted_before: int, limit: int) -> int:
         return await self._committer.call(lambda: self._engine.purge(deleted_before, limit))
+
+    async def backup(self) -> BinaryIO:
+        async with self._copying:
+            return await asyncio.to_thread(self._engine.backup)
 
     async def check(self) -> None:
         try:

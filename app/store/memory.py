@@ -5,7 +5,9 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile, islice
+from typing import BinaryIO
 
+from ..errors import NoBackup
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnStatus
 from ..ports import OldLogs
 from .engine import Snapshot, T
@@ -241,10 +243,9 @@ class MemorySnapshot:
         known = self._tables.agents.get(agent)
         if known is None:
             return []
-        before = known.events[0].seq - 1 if known.events else 0  # the rest is without a gap: an index will do
-        start = max(after - before, 0)
-        end = start + limit if up_to is None else min(start + limit, up_to - before)
-        return known.events[start:end] if end > start else []
+        start = bisect_right(known.events, after, key=_seq)
+        end = len(known.events) if up_to is None else bisect_right(known.events, up_to, key=_seq)
+        return known.events[start : min(start + limit, end)]
 
     def read_memory(self, agent: str) -> bytes | None:
         known = self._tables.agent(agent)
@@ -284,6 +285,10 @@ class MemorySnapshot:
         return ListedAgent(agent.head, min((turn.created_at for turn in self._tables.queued(agent)), default=None))
 
 
+def _seq(event: Event) -> int:
+    return event.seq
+
+
 class MemoryEngine:
     """Reads wait for the running batch; that is short, because nothing here waits for a disk."""
 
@@ -303,6 +308,9 @@ class MemoryEngine:
     def purge(self, deleted_before: int, limit: int) -> int:
         with self._lock:
             return self._purge(deleted_before, limit)
+
+    def backup(self) -> BinaryIO:
+        raise NoBackup("What is kept in memory is in no file.")
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         with self._lock:

@@ -19,6 +19,7 @@ from ..commands import (
     Prune,
     Recover,
     Release,
+    Restore,
     Resume,
 )
 from ..draft import Decision
@@ -194,6 +195,7 @@ _LOADS: Mapping[type[Command], Callable[[Rows, Head | None, Any, int], View]] = 
     CreateAgent: _head,
     PatchAgent: _head,
     DeleteAgent: _whole,
+    Restore: _head,
     Enqueue: _enqueue,
     Claim: _head_next,
     Append: _head_turn,

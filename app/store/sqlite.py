@@ -6,6 +6,7 @@ not damage the file.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import sqlite3
@@ -14,9 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Literal, NoReturn
+from typing import BinaryIO, Literal, NoReturn
 
 from ..errors import Damaged, ServiceError, StartupError, StoreFull, Unavailable
+from .copying import open_copy, remove_copies
 from .engine import Snapshot, T
 from .headfile import HeadFile
 from .inspection import compare, damage, inspect
@@ -57,15 +59,19 @@ def die() -> NoReturn:
 class SqliteEngine:
     """Implements ``engine.Engine``. Reads and writes run in threads; ``close`` only once nothing calls it any more."""
 
-    def __init__(self, path: Path, *, durability: Durability = "full", die: Die = die) -> None:
-        """Open or create the file. Raises ``StartupError`` if another server uses it or it cannot be used."""
-        self._die = die
+    def __init__(self, path: Path, *, durability: Durability = "full", die: Die = die, as_it_is: bool = False) -> None:
+        """Open or create the file. Raises ``StartupError`` if another server uses it or it cannot be used.
+
+        ``as_it_is``: also if something of what was committed is missing, which is then forgotten.
+        """
+        self._path, self._die = path, die
         self._told: set[str] = set()
         self._lock = _locked(path)
         self._connections: list[sqlite3.Connection] = []
         self._head: HeadFile | None = None
         try:
-            mark = inspect(path)
+            mark = inspect(path) if not as_it_is else None
+            remove_copies(path)
             self._writer = self._open_writer(path, durability)
             compare(path, mark, events_ever(self._writer))
             self._writer.execute(statements()["probe"]).fetchall()
@@ -141,6 +147,15 @@ class SqliteEngine:
                 self._writer.execute("ROLLBACK")
             raise explained from error
         return removed
+
+    def backup(self) -> BinaryIO:
+        try:
+            return open_copy(self._path)
+        except (sqlite3.Error, OSError) as error:
+            log.error("no copy of the database could be made: %s", error)
+            if getattr(error, "errno", None) == errno.ENOSPC or getattr(error, "sqlite_errorcode", None) in FULL:
+                raise StoreFull("There is no space left for a copy. Free as much as the database takes.") from error
+            raise Unavailable("No copy of the database could be made now; the log says why.") from error
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         try:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pygents_app.commands import DeleteAgent, Prune
+from pygents_app.commands import DeleteAgent, Prune, Restore
 from pygents_app.errors import AgentNotFound
 from pygents_app.model import TurnStatus
 from tests.contracts.driver import SECOND, START, STARTER, Driver, record_of, spec
@@ -264,3 +264,55 @@ class TestFound:
             names += found.agents
             after = found.next
         assert set(names) == {"a", "b"}
+
+
+class TestRestore:
+    """What a restore from a backup does to each log."""
+
+    async def test_it_jumps_to_the_present_time_and_says_so(self, driver: Driver) -> None:
+        await log_of(driver, 1)
+        reply = await driver.execute(Restore("a"))
+        now = driver.clock.now
+        assert (reply.head.latest, reply.head.length, reply.head.skipped) == (now, 5, now - 5)
+        events = await driver.store.read_events("a", 0, 100)
+        assert (events[-1].seq, events[-1].type.value, events[-1].data) == (now, "agent.restored", b'{"after":4}')
+        await driver.begin()
+        assert (await seqs(driver))[-3:] == [now, now + 1, now + 2]
+        for after, expected in ((3, 4), (4, now), (500, now), (now - 1, now), (now, now + 1)):
+            assert (await driver.store.read_events("a", after, 1))[0].seq == expected
+        assert [event.seq for event in await driver.store.read_events("a", 2, 9, now)] == [3, 4, now]
+
+    async def test_never_back(self, driver: Driver) -> None:
+        await log_of(driver, 1)
+        await driver.execute(Restore("a"))
+        driver.clock.now = START - 1_000 * SECOND
+        before = (await driver.head()).latest
+        await driver.execute(Restore("a"))
+        assert await seqs(driver) == [1, 2, 3, 4, before, before + 1]
+        assert (await driver.head()).length == 6
+
+    async def test_prunes_count_events_and_not_numbers(self, driver: Driver) -> None:
+        await log_of(driver, 1)
+        await driver.execute(Restore("a"))
+        now = driver.clock.now
+        await log_of_more(driver)
+        assert await prune(driver, keep=8) == 0
+        await prune_all(driver, keep=6, rows=1)
+        head = await driver.head()
+        assert await seqs(driver) == [3, 4, now, now + 1, now + 2, now + 3]
+        assert (head.earliest, head.length, head.skipped) == (3, 6, now - 5)
+        await prune_all(driver, keep=4)
+        head = await driver.head()
+        assert (head.earliest, head.length, head.skipped) == (now, 4, 0)
+
+    async def test_of_a_deleted_agent_the_numbers(self, driver: Driver) -> None:
+        await driver.create()
+        await driver.execute(DeleteAgent("a", "tester"))
+        await driver.execute(Restore("a"))
+        assert await driver.store.get_agent("a") is None
+        reply = await driver.create()
+        assert (reply.head.earliest, reply.head.length) == (START, 1)
+
+
+async def log_of_more(driver: Driver) -> None:
+    await driver.finish(await driver.begin())
