@@ -180,8 +180,33 @@ class Recover:
     max_crashes: int = 3
 
 
-AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent
-Command = AgentCommand | Enqueue | Claim | Append | Finish | Release | Cancel | Promote | Recover
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Let the oldest events go, always a prefix of the log: all but the last ``keep``, and those older than ``before``.
+
+    Never those of the running turn. Turns that ended before ``ended_before`` go with their idempotency records once
+    none of their events is left. Times in microseconds since the epoch. One slice, of ``rows`` rows at most.
+    """
+
+    agent: str
+    keep: int
+    before: int
+    ended_before: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The database was restored from a backup: the agent's log goes on above whatever may have been given out since.
+
+    It jumps to the present time in microseconds, which no log can have come to by counting.
+    """
+
+    agent: str
+
+
+AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent | Restore
+Command = AgentCommand | Enqueue | Claim | Append | Finish | Release | Cancel | Promote | Recover | Prune
 
 
 class GuardNeeded(ServiceError):
@@ -234,4 +259,11 @@ class Cancelled(NamedTuple):
     asked: bool
 
 
-Reply = AgentReply | Enqueued | Claimed | Appended | Finished | Cancelled
+class Pruned(NamedTuple):
+    """How many rows have gone; 0 if there is nothing (more) to remove now. ``pinned``: but for the running turn."""
+
+    rows: int
+    pinned: bool = False
+
+
+Reply = AgentReply | Enqueued | Claimed | Appended | Finished | Cancelled | Pruned

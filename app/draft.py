@@ -42,7 +42,10 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to write in one transaction, and the answer. ``cancelling``: a running turn whose owner must stop it."""
+    """What to write in one transaction, and the answer. ``cancelling``: a running turn whose owner must stop it.
+
+    ``pruned``: events before the head's ``earliest`` are to be removed, and these turns; None: neither.
+    """
 
     reply: Reply
     head: Head | None = None
@@ -52,6 +55,7 @@ class Decision:
     memory: bytes | None = None
     begun: Begun | None = None
     cancelling: TurnRef | None = None
+    pruned: tuple[str, ...] | None = None
 
 
 class Draft:

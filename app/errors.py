@@ -167,6 +167,23 @@ class Unavailable(ServiceError):
     type, status, title = "unavailable", 503, "The service cannot answer for now"
 
 
+class NoBackup(ServiceError):
+    type, status, title = "no-backup", 409, "This store has no file to copy"
+
+
+class Damaged(ServiceError):
+    """What is stored is not what was written. It is never served, and never executed."""
+
+    type, status, title = "damaged", 500, "What is stored is damaged"
+
+    def __init__(self, what: str, **fields: Any) -> None:
+        super().__init__(
+            f"{what} is not what was written. Stop the service, look with `pygents doctor --full`, and "
+            "restore a backup.",
+            **fields,
+        )
+
+
 class StoreFull(ServiceError):
     type, status, title = "store-full", 507, "There is no space left to store this"
 

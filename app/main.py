@@ -24,7 +24,7 @@ from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
 from .runtime.executor import Executor
 from .runtime.mailbox import DurableMailbox
-from .runtime.pruner import Pruner
+from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
 from .runtime.runner import Equipment
@@ -82,9 +82,10 @@ class Service:
             max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
-        self._settings, self._roster, self._store, self._hub = settings, roster, store, hub
-        self._dispatcher = dispatcher
-        self._pruner, self._directory = Pruner(store=store, clock=system_clock), Directory(reads=store, roster=roster)
+        self._settings, self._roster, self._store, self._started = settings, roster, store, False
+        self._hub, self._dispatcher = hub, dispatcher
+        self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings))
+        self._directory = Directory(reads=store, roster=roster)
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock)
         self.services = Services(
             store=store,
@@ -95,12 +96,18 @@ class Service:
             dispatcher=dispatcher,
             settings=settings,
             node=node,
-            engine=f"SQLite {sqlite3.sqlite_version}" if settings.store.startswith("sqlite") else "memory",
+            engine=_engine(settings.store),
             code_agents=roster.names,
         )
 
     async def start(self) -> None:
-        """Store the agents of the code, recover what a former process left, take up what waits."""
+        """Store the agents of the code, recover what a former process left, take up what waits. Once is enough.
+
+        Raises ``ServiceError`` if the store refuses.
+        """
+        if self._started:
+            return
+        self._started = True
         loop = asyncio.get_running_loop()
         self._hub.start(loop)
         await asyncio.gather(*(self._store.execute(CreateAgent(each)) for each in self._roster.definitions()))
@@ -124,6 +131,14 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.retention_events, settings.retention_age)
+
+
+def _engine(store: str) -> str:
+    return f"SQLite {sqlite3.sqlite_version}" if store.startswith("sqlite") else "memory"
 
 
 def create_app(settings: Settings, agents: Sequence[Agent] | None = None) -> FastAPI:

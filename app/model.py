@@ -86,6 +86,8 @@ class Head(NamedTuple):
     ``joined`` is the last mailbox position given out; ``begun`` the position up to which nothing is queued any more
     but what was cancelled there: the next turn is the first queued one beyond it. ``latest`` is the last seq.
     ``retry_at``: the next turn waits until then for another attempt, and all others behind it.
+    ``earliest`` is the first seq that is retained (``latest`` + 1 if none is); ``skipped`` counts those from there on
+    that were never given out, because a restore has jumped over them.
     What is left of a deleted agent is its row: the numbers of its log are never given out again.
     """
 
@@ -105,6 +107,7 @@ class Head(NamedTuple):
     retry_at: int | None = None
     last_error: bytes | None = None
     deleted_at: int | None = None
+    skipped: int = 0
 
     @property
     def name(self) -> str:
@@ -118,6 +121,11 @@ class Head(NamedTuple):
     def ready(self) -> bool:
         """Its next turn can be claimed."""
         return self.queued > 0 and self.idle and not self.paused and self.retry_at is None
+
+    @property
+    def length(self) -> int:
+        """How many events are retained."""
+        return self.latest - self.earliest + 1 - self.skipped
 
     @property
     def idle(self) -> bool:
@@ -157,6 +165,7 @@ class Turn(NamedTuple):
 
     ``attempt`` counts its begins, ``spared`` those of them that do not count against its policy, ``crashes`` those in
     which the process ended. ``started_seq`` is the last begin in the log, ``values`` are those of that attempt.
+    ``damaged``: what is stored of it is not what was written.
     """
 
     spec: TurnSpec
@@ -176,6 +185,7 @@ class Turn(NamedTuple):
     retry_at: int | None = None
     spared: int = 0
     crashes: int = 0
+    damaged: bool = False
 
     @property
     def id(self) -> str:

@@ -48,6 +48,11 @@ def error(type_: str, message: str) -> bytes:
     return members({"type": text(type_), "message": text(message)})
 
 
+def restored(after: int) -> bytes:
+    """``after``: the last event that the backup had. The numbers between are not used."""
+    return b'{"after":%d}' % after
+
+
 def queued(spec: TurnSpec) -> bytes:
     shown, truncated = inline(args=spec.args, kwargs=spec.kwargs, metadata=spec.metadata)
     rest = {"not_before": moment(spec.not_before), "parent": ref(spec.parent)}

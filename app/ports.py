@@ -5,7 +5,7 @@ Callers never see SQL, connections or transactions. Every command is one atomic 
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
 from .commands import (
     AgentCommand,
@@ -22,6 +22,8 @@ from .commands import (
     Finish,
     Finished,
     Promote,
+    Prune,
+    Pruned,
     Recover,
     Release,
 )  # fmt: skip
@@ -42,6 +44,13 @@ class Notice(NamedTuple):
     scheduled: Sequence[str] = ()
     cancelling: Sequence[TurnRef] = ()
     ended: Sequence[Turn] = ()
+
+
+class OldLogs(NamedTuple):
+    """``next`` is the cursor of the next page; None: nothing older follows."""
+
+    agents: list[str]
+    next: int | None
 
 
 Listener = Callable[[Notice], None]
@@ -117,6 +126,8 @@ class Store(Reads, Protocol):
     def execute(self, command: Finish) -> Future[Finished]: ...
     @overload
     def execute(self, command: Cancel) -> Future[Cancelled]: ...
+    @overload
+    def execute(self, command: Prune) -> Future[Pruned]: ...
     def execute(self, command: Command) -> Future[Any]: ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -131,6 +142,24 @@ class Store(Reads, Protocol):
         """Remove up to ``limit`` rows of agents that were deleted before that time; how many there were.
 
         The numbers of their logs stay known. One short transaction: call it again for the rest.
+        """
+        ...
+
+    async def prunable_agents(self, length: int, limit: int, after: str = "") -> list[str]:
+        """Agents with more than ``length`` events, and those of whose logs something is gone, by name.
+
+        Looks at all agents: for a rare sweep.
+        """
+        ...
+
+    async def old_logs(self, before: int, now: int, after: int = 0) -> OldLogs:
+        """A page of agents that have events from before that time. Looks at the oldest events of all only."""
+        ...
+
+    async def backup(self) -> BinaryIO:
+        """A consistent copy of everything, as a file that is gone when it is closed.
+
+        Raises ``NoBackup`` if what the store has is in no file, and what a write raises if there is no space for it.
         """
         ...
 

@@ -11,6 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from .errors import ServiceError, StartupError
 from .main import Service
 from .protocol import BoundedProtocol
 from .settings import Settings
@@ -29,8 +30,17 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._on_ready = service, on_ready
         self._draining: Future[None] | None = None
+        self.failure: StartupError | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """The service first: what keeps it from starting is told in one line, where uvicorn would show a traceback."""
+        try:
+            await self._service.start()
+        except ServiceError as error:
+            self.failure = StartupError(f"The service cannot start: {error.detail}")
+            self.should_exit = True
+            await self._service.close()
+            return
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
         if not self.should_exit:
@@ -68,7 +78,10 @@ def _plain_name(record: logging.LogRecord) -> bool:
 def serve(
     app: FastAPI, settings: Settings, *, sockets: Sequence[socket.socket], on_ready: Callable[[], None] = lambda: None
 ) -> None:
-    """Serve ``app`` on sockets that are bound already, until a signal; ``on_ready`` is called once it answers."""
+    """Serve ``app`` on sockets that are bound already, until a signal; ``on_ready`` is called once it answers.
+
+    Raises ``StartupError`` if the service cannot start.
+    """
     _log_to_stderr(settings.log)
     config = uvicorn.Config(
         app,
@@ -82,4 +95,7 @@ def serve(
         lifespan="on",
         ws="none",
     )
-    Server(config, service=app.state.service, on_ready=on_ready).run(sockets=list(sockets))
+    server = Server(config, service=app.state.service, on_ready=on_ready)
+    server.run(sockets=list(sockets))
+    if server.failure is not None:
+        raise server.failure

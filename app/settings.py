@@ -57,6 +57,8 @@ class Settings(BaseModel):
     max_crashes: int = Field(3, ge=1, description="Ends of the process that a turn with `retry` may be running at.")
     max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")
     concurrency: int = Field(1000, ge=1, description="Turns that this process runs at once.")
+    retention_events: int = Field(100_000, ge=1, description="Events that are kept of each agent.")
+    retention_age: float = Field(604_800, gt=0, le=10**9, description="Seconds that events are kept.")
     ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")
     durability: Literal["full", "relaxed"] = Field(
         "full", description="`full`: a 202 survives a power cut. `relaxed`: it survives a crash of the process only.",

@@ -12,10 +12,12 @@ from ..errors import (
     AgentNotFound,
     BodyTooLarge,
     CodeAgent,
+    Damaged,
     ForeignOrigin,
     InvalidRequest,
     MalformedBody,
     MisdirectedHost,
+    NoBackup,
     NotFound,
     ServiceError,
     StoreFull,
@@ -30,6 +32,7 @@ from .problem_documents import problem_responses, unexpected
 from .references import reference
 
 JSON = "application/json"
+SQLITE = "application/vnd.sqlite3"
 MERGE_PATCH = "application/merge-patch+json"
 
 Answers = Mapping[int, Mapping[str, Any]]
@@ -39,9 +42,9 @@ PROBED: Errors = (InvalidRequest, BodyTooLarge)
 """What any request can be answered, probes included."""
 EVERYWHERE: Errors = (*PROBED, Unauthorized, MisdirectedHost)
 """What any request but a probe can be answered."""
-READS: Errors = (Unavailable,)
+READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""
-WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable)
+WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable, Damaged)
 """What writing to it can."""
 BODY: Errors = (MalformedBody, UnsupportedMediaType)
 """What reading a JSON body can."""
@@ -124,6 +127,19 @@ PATCH_AGENT: dict[str, Any] = {
 CHANGE_AGENT: dict[str, Any] = {"responses": responses(AGENT, AgentNotFound, *WRITES)}
 
 DELETE_AGENT: dict[str, Any] = {"responses": responses(DELETED, AgentNotFound, AgentBusy, CodeAgent, *WRITES)}
+
+BACKUP: dict[str, Any] = {
+    "responses": responses(
+        {
+            200: {
+                "description": "The database, as it was at one moment.",
+                "headers": _headers(["Content-Disposition"]),
+                "content": {SQLITE: {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+        NoBackup, *WRITES,
+    )
+}  # fmt: skip
 
 GET_TURN: dict[str, Any] = {"responses": responses(TURN, AgentNotFound, TurnNotFound, *READS)}
 

@@ -40,6 +40,12 @@ class Cut(Shown):
     truncated: list[str] = Field(default_factory=list, description="Members that are null here, being large; if any.")
 
 
+class Restored(Shown):
+    """The numbers in between are not used."""
+
+    after: int = Field(ge=0, description="Sequence number of the last event before the restore; 0 if there is none.")
+
+
 class TurnQueued(Cut):
     tool: str
     args: list[Any] | None = Field(description="Null if larger than 64 KiB.")
@@ -139,7 +145,7 @@ class AgentRestoredEvent(AgentFact):
     """The agent was restored from a backup: what happened after that was made is lost."""
 
     type: Literal[EventType.AGENT_RESTORED]
-    data: Nothing
+    data: Restored
 
 
 class TurnQueuedEvent(TurnFact):

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..errors import AgentNotFound
+from ..errors import AgentNotFound, Damaged
 from ..model import EventType
 from ..ports import Reads
 from ..streaming.sse import event_json, parse_cursor
@@ -46,14 +46,22 @@ class Events:
         if listed is None:
             raise AgentNotFound(f"there is no agent {name!r}")
         # Below that lies what was pruned, and perhaps the log of a deleted agent that had the name before.
-        page = await self._page(name, max(after, listed.head.earliest - 1), limit, types)
+        begin = max(after, listed.head.earliest - 1)
+        page = await self._page(name, begin, limit, types, listed.head.latest)
         return Response(page.to_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
-    async def _page(self, name: str, cursor: int, limit: int, types: frozenset[EventType] | None) -> EventPage:
+    async def _page(
+        self, name: str, cursor: int, limit: int, types: frozenset[EventType] | None, latest: int
+    ) -> EventPage:
         items: list[bytes] = []
         size = scanned = 0
         while True:
-            events = await self._reads.read_events(name, cursor, READ_AT_ONCE)
+            try:
+                events = await self._reads.read_events(name, cursor, READ_AT_ONCE)
+            except Damaged:
+                if items:  # what is intact first; the next page tells the rest
+                    return EventPage(items, cursor)
+                raise
             for event in events:
                 if len(items) == limit or size >= PAGE_BYTES or scanned >= MAX_SCAN:
                     return EventPage(items, cursor)
@@ -62,7 +70,7 @@ class Events:
                 if types is None or event.type in types:
                     items.append(event_json(event))
                     size += len(items[-1])
-            if len(events) < READ_AT_ONCE:
+            if cursor >= latest or not events:
                 return EventPage(items, None)
 
 

@@ -37,6 +37,8 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "inline_bytes": INLINE_LIMIT,
         "memory_bytes": Limits._field_defaults["memory_bytes"],
         "memory_items": requests.LARGEST_MEMORY,
+        "log_events": settings.retention_events,
+        "log_seconds": settings.retention_age,
         "hook_seconds": settings.hook_timeout,
         "cancel_grace_seconds": settings.cancel_grace,
         "drain_seconds": settings.drain,

@@ -37,6 +37,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
         "description": "Of the request, or made here; the log has it.", "required": True, "schema": _STRING,
     },
+    "Content-Disposition": {"description": "A name for the file.", "required": True, "schema": _STRING},
     "Location": {"description": "Path of what was made.", "required": True, "schema": _STRING},
     "Idempotency-Replayed": {
         "description": "Only if the Idempotency-Key was known.", "schema": {"type": "string", "const": "true"},

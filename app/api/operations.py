@@ -1,6 +1,7 @@
 """What operators and proxies ask: is it alive, is it ready, what is it."""
 
 import json
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated
 
@@ -9,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import ServiceError, Unavailable
-from .documents import HEALTH, INFO, JSON, LIMITS, PROBED, responses
+from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, PROBED, responses
+from .download import Download
 from .limits import limits_of
 from .queries import NoQuery
 from .services import Services, services
@@ -44,6 +46,15 @@ async def info(request: Request, _query: Annotated[NoQuery, Query()]) -> Respons
 async def limits(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
     """All limits: those that are settings, and the fixed ones."""
     return _json(limits_of(services(request).settings))
+
+
+@router.post("/backup", operation_id="backup", **BACKUP)
+async def backup(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
+    """A copy of the whole database, while it is being used. `pygents restore` puts it in the place of another.
+
+    The server makes it beside the database, so that there must be space for both; nothing stays behind.
+    """
+    return Download(await services(request).store.backup(), f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
 
 
 async def _reasons(its: Services) -> list[str]:

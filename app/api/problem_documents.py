@@ -23,6 +23,7 @@ MEMBERS: Mapping[type[ServiceError], Mapping[str, Any]] = {
     errors.BodyTooLarge: {"limit": {**_WHOLE, "description": "Bytes."}},
     errors.InvalidRequest: {"errors": {"type": "array", "items": reference("Mistake")}},
     errors.EventsGone: {"earliest": {**_WHOLE, "description": "Sequence number of the oldest retained event."}},
+    errors.Damaged: {"agent": {"type": "string"}, "seq": _WHOLE, "turn_id": {"type": "string"}},
     errors.AgentBusy: {"running": _WHOLE, "queued": _WHOLE, "scheduled": _WHOLE},
     errors.TurnEnded: {"turn": reference("Turn")},
     errors.MailboxFull: {"limit": _WHOLE, "queued": {**_WHOLE, "description": "Turns that wait, delayed ones too."}},
@@ -30,7 +31,7 @@ MEMBERS: Mapping[type[ServiceError], Mapping[str, Any]] = {
 }
 """The further members of a problem, for a class and those that derive from it."""
 
-OPTIONAL = frozenset({"position", "reasons"})
+OPTIONAL = frozenset({"position", "reasons", "agent", "seq", "turn_id"})
 
 HEADERS: Mapping[type[ServiceError], tuple[str, ...]] = {
     errors.Unauthorized: ("WWW-Authenticate",),
@@ -89,6 +90,8 @@ EXAMPLES: tuple[ServiceError, ...] = (
     ),
     errors.Draining("The service is shutting down. Try again shortly."),
     errors.Unavailable("The store cannot be read now. Try again later."),
+    errors.NoBackup("What is kept in memory is in no file."),
+    errors.Damaged("Event 42 of agent 'greeter'", agent="greeter", seq=42),
     errors.StoreFull("The disk of the store is full. What is stored can be read."),
 )  # fmt: skip
 
@@ -98,8 +101,10 @@ def schema_name(error: type[ServiceError]) -> str:
 
 
 def problem_responses(raised: Errors) -> dict[int | str, Any]:
-    """The responses for these classes, by status."""
-    ordered = sorted(set(raised), key=lambda error: (error.status, error.type))
+    """The responses for these classes, by status; a status of defects is never that of another class alone."""
+    raised = set(raised)
+    defects = {ServiceError} if any(error.status == ServiceError.status for error in raised) else set()
+    ordered = sorted(raised | defects, key=lambda error: (error.status, error.type))
     found: dict[int | str, Any] = {}
     for status, group in groupby(ordered, key=lambda error: error.status):
         found[status] = _response(tuple(group))

@@ -193,6 +193,8 @@ class Limits(Shown):
     inline_bytes: int = Field(description="Larger pieces are null in events and lists.")
     memory_bytes: int = Field(description="An agent's memory, as JSON.")
     memory_items: int = Field(description="Largest `limit` of an agent's memory.")
+    log_events: int = Field(description="Events that are kept of each agent; the running turn's are kept in any case.")
+    log_seconds: float = Field(description="How long events are kept.")
     hook_seconds: float
     cancel_grace_seconds: float = Field(description="For code to stop when it is told to.")
     drain_seconds: float = Field(description="For running turns to finish at shutdown.")

@@ -5,6 +5,7 @@ because an EventSource that sees another status stops for good (WHATWG HTML §9.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ..errors import AgentNotFound, TurnNotFound, Unavailable
-from ..model import EventType, Turn
+from ..errors import AgentNotFound, Damaged, TurnNotFound, Unavailable
+from ..model import EventType, Head, Turn
 from ..ports import Reads
 from ..streaming import sse
 from ..streaming.hub import Hub, opening_retry
@@ -90,7 +91,7 @@ class EventStreams:
             if wish.accepted is None:
                 raise
             opening = await self._last_of(wish.accepted, watch)
-        except Unavailable:
+        except (Unavailable, Damaged):
             await _answer(wish, send, farewell("unavailable"))
             return None
         if opening is None:
@@ -110,12 +111,20 @@ class EventStreams:
             raise AgentNotFound(f"there is no agent {wish.agent!r}")
         watch.reaches(listed.head.latest)
         earliest = listed.head.earliest
+        asked = replace(wish.asked, lost=await self._is_lost(listed.head, wish.asked.given))
         if wish.turn_id is None:
-            return open_agent(wish.asked, earliest=earliest, latest=watch.latest)
+            return open_agent(asked, earliest=earliest, latest=watch.latest)
         placed = await self._reads.get_turn(wish.turn_id, wish.agent)
         if placed is None:
             raise TurnNotFound(f"agent {wish.agent!r} has no turn {wish.turn_id!r}")
-        return open_turn(wish.asked, placed.turn, earliest=earliest, latest=watch.latest)
+        return open_turn(asked, placed.turn, earliest=earliest, latest=watch.latest)
+
+    async def _is_lost(self, head: Head, cursor: int | None) -> bool:
+        """Whether a restore has jumped over it: only then is there no event of that number."""
+        if cursor is None or not head.skipped or not head.earliest <= cursor < head.latest:
+            return False
+        following = await self._reads.read_events(head.name, cursor - 1, 1)
+        return bool(following) and following[0].seq != cursor
 
     async def _last_of(self, accepted: Turn, watch: Watch) -> Opening:
         """The agent was deleted since the turn was accepted; its log can still be read, and has the turn's end."""

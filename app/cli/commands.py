@@ -5,6 +5,7 @@ Whatever stops the service from starting is one line on stderr and exit code 2.
 
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,3 +90,51 @@ def openapi() -> None:
     from ..api.openapi import text  # noqa: PLC0415
 
     print(text(Application()), end="")
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The database.  [default: that of the settings]")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all of the file and check it; no server may use it.")
+    ] = False,
+) -> None:
+    """Look at this machine; with --full at a database file: exit code 1 if it is damaged."""
+    from .doctor import check_file, check_machine  # noqa: PLC0415
+    from .files import database_of  # noqa: PLC0415
+
+    (check_file if full else check_machine)(file or database_of(None))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; must not exist.")],
+    url: Annotated[str | None, typer.Option(help="The server to ask, for example http://127.0.0.1:8000")] = None,
+    store: Annotated[str | None, typer.Option(help="Whose file to copy while it is not served.")] = None,
+) -> None:
+    """Copy the database, while it is served or while it is not. The key is PYGENTS_API_KEY or PYGENTS_ADMIN_KEY."""
+    from . import backup as verbs  # noqa: PLC0415
+
+    verbs.backup(file, url=url, store=store)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="What pygents backup has written.")],
+    store: Annotated[str | None, typer.Option(help="Whose file to replace.  [default: that of the settings]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists; the old one is kept.")] = False,
+) -> None:
+    """Put a backup in the place of the database. Streams of clients begin anew, with higher numbers."""
+    from . import backup as verbs  # noqa: PLC0415
+
+    verbs.restore(backup, store=store, force=force)
+
+
+@app.command()
+def restored(file: Annotated[Path, typer.Argument(metavar="FILE", help="The database.")]) -> None:
+    """Say that a database was copied here by hand, or has lost its end: it is taken as it is, as by restore."""
+    from . import backup as verbs  # noqa: PLC0415
+
+    verbs.restored(file)

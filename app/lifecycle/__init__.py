@@ -24,12 +24,14 @@ from ..commands import (
     PatchAgent,
     Pause,
     Promote,
+    Prune,
     Recover,
     Release,
+    Restore,
     Resume,
 )  # fmt: skip
 from ..draft import Decision
-from . import agents, execution, mailbox
+from . import agents, execution, mailbox, retention
 from .view import View
 
 __all__ = ["View", "decide"]
@@ -46,6 +48,7 @@ _RULES: Mapping[type[Command], Callable[[View, Any, int], Decision]] = {
     Pause: agents.pause,
     Resume: agents.resume,
     DeleteAgent: agents.delete,
+    Restore: agents.restore,
     Enqueue: mailbox.enqueue,
     Cancel: mailbox.cancel,
     Promote: mailbox.promote,
@@ -54,4 +57,5 @@ _RULES: Mapping[type[Command], Callable[[View, Any, int], Decision]] = {
     Finish: execution.finish,
     Release: execution.release,
     Recover: execution.recover,
+    Prune: retention.prune,
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import errors, payloads
-from ..commands import AgentReply, CreateAgent, DeleteAgent, PatchAgent, Pause, Resume
+from ..commands import AgentReply, CreateAgent, DeleteAgent, PatchAgent, Pause, Restore, Resume
 from ..draft import Decision, Draft
 from ..merging import merge_patch
 from ..model import CancelRequest, Definition, EventType, Head, Outcome, TurnRef, TurnStatus
@@ -108,6 +108,19 @@ def delete(view: View, command: DeleteAgent, now: int) -> Decision:
     draft.log(EventType.AGENT_DELETED, b"{}")
     cancelling = TurnRef(head.name, head.current) if head.current is not None else None
     return draft.done(AgentReply(draft.final()), cancelling=cancelling)
+
+
+def restore(view: View, command: Restore, now: int) -> Decision:
+    """A deleted agent's numbers jump, too: another may have had its name since."""
+    head = view.head
+    if head is None:
+        raise errors.AgentNotFound(f"There is no agent named {command.agent!r}.")
+    last = max(head.latest, now - 1)
+    jumped = head._replace(latest=last, skipped=head.skipped + last - head.latest)
+    draft = Draft(jumped, now)
+    if not head.deleted:
+        draft.log(EventType.AGENT_RESTORED, payloads.restored(head.latest))
+    return draft.done(AgentReply(draft.final()))
 
 
 def _check_idle(head: Head) -> None:

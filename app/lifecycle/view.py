@@ -1,5 +1,6 @@
 """What a store shows to the rules, and the checks that several of them make on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import errors
@@ -14,6 +15,8 @@ class View:
     it, then by acceptance: they join before anything else joins or begins. ``waiting`` are all turns that have not
     begun, in the mailbox's order, the scheduled ones last. ``prior`` is the record of the command's
     idempotency key with the turns it stands for as they are now. ``sender`` is the head of the agent whose turn sends.
+    ``oldest`` are (seq, time) of the first events of the log, at least one more than may be removed, if there are so
+    many. ``expired`` are ended turns without events that are old enough to go, by acceptance.
     """
 
     head: Head | None
@@ -23,6 +26,8 @@ class View:
     waiting: tuple[Turn, ...] = ()
     prior: tuple[KeyRecord, tuple[PlacedTurn, ...]] | None = None
     sender: Head | None = None
+    oldest: Sequence[tuple[int, int]] = ()
+    expired: tuple[str, ...] = ()
 
 
 def known(head: Head | None, name: str) -> Head:

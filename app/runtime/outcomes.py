@@ -1,7 +1,7 @@
 """How an execution ended, as a value: pure, so that every way out is a line in a test."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from pygents_core.errors import HookFailed, HopLimitError, MailboxFullError
@@ -38,6 +38,10 @@ class ToolRemoved(Exception):
     """The agent does not have the turn's tool any more."""
 
 
+class DamagedTurn(Exception):
+    """What is stored of the turn is not what was asked for."""
+
+
 CANCELLED = Outcome(TurnStatus.CANCELLED)
 TIMED_OUT = Outcome(TurnStatus.TIMEOUT)
 DRAINED = Outcome(
@@ -65,20 +69,20 @@ def outcome_of(
             return Outcome(TurnStatus.ERROR, error=payloads.error(_type(error), text_of(error)))
 
 
+_OURS: Mapping[type[Exception], str] = {
+    DamagedTurn: "damaged",
+    ToolRemoved: "tool_removed",
+    HookFailed: "hook",
+    MailboxFullError: "mailbox_full",
+    HopLimitError: "HopLimit",
+}
+
+
 def _type(error: BaseException) -> str:
-    match error:
-        case ValueRefused():
-            return error.cause
-        case ToolRemoved():
-            return "tool_removed"
-        case HookFailed():
-            return "hook"
-        case MailboxFullError():
-            return "mailbox_full"
-        case HopLimitError():
-            return "HopLimit"
-        case _:
-            return _clean(lambda: type(error).__name__, NAME_LIMIT, "Exception")
+    if isinstance(error, ValueRefused):
+        return error.cause
+    own = next((name for type_, name in _OURS.items() if isinstance(error, type_)), None)
+    return own or _clean(lambda: type(error).__name__, NAME_LIMIT, "Exception")
 
 
 def text_of(error: BaseException) -> str:

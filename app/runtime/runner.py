@@ -27,7 +27,7 @@ from .encoding import Limits, encode_memory, encode_value
 from .entry import Entry
 from .mailbox import Sender, as_library_error, running_sender
 from .orders import Assignment, Order, StopOrder
-from .outcomes import CANCELLED, Output, Stop, ToolRemoved, outcome_of
+from .outcomes import CANCELLED, DamagedTurn, Output, Stop, ToolRemoved, outcome_of
 from .roster import Roster
 from .scribe import Ending, Scribe
 from .stopping import Stopping
@@ -142,7 +142,7 @@ class Runner:
             self._error = refusal
 
     async def _perform(self, begun: Begun | None) -> None:
-        self._check_tool()
+        self._check()
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)
         self._agent = agent = self._kit.roster.agent(self.definition)
         self._output = Output(streaming=core.tool.is_streaming)
@@ -165,10 +165,12 @@ class Runner:
         if self._agent is not None and begun.definition != self.definition:
             self.definition = begun.definition
             self._kit.roster.refresh(self._agent, begun.definition)
-            self._check_tool()
+            self._check()
 
-    def _check_tool(self) -> None:
-        """The agent may have lost it while the turn waited."""
+    def _check(self) -> None:
+        """What keeps the code from being executed: it is the turn's error. Its agent may lose the tool meanwhile."""
+        if self.turn.damaged:
+            raise DamagedTurn("the stored arguments are damaged: they do not fit their checksum, and were not executed")
         if self.turn.spec.tool not in self.definition.tools:
             raise ToolRemoved(f"tool {self.turn.spec.tool!r} was taken from agent {self.agent!r} while the turn waited")
 

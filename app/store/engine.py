@@ -5,9 +5,10 @@ is committed.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from ..ports import OldLogs
 
 T = TypeVar("T")
 
@@ -41,7 +42,21 @@ class Rows(Protocol):
         """Scheduled turns with ``not_before <= now``, ordered by ``not_before``, then by acceptance."""
         ...
 
-    def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None: ...
+    def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
+        """None, too, if any of its turns is gone: the record has outlived what was promised."""
+        ...
+
+    def oldest_events(self, head: Head, limit: int) -> Sequence[tuple[int, int]]:
+        """(seq, time) of the first retained events."""
+        ...
+
+    def expired_turns(self, head: Head, ended_before: int, limit: int) -> tuple[str, ...]:
+        """Turns, by acceptance, that ended before that time and whose last event lies before ``head.earliest``."""
+        ...
+
+    def prune(self, head: Head, turn_ids: Sequence[str]) -> None:
+        """Remove events before ``head.earliest``, these turns, and the idempotency records whose first turn is gone."""
+        ...
 
     def put_head(self, head: Head) -> None:
         """Write it. Where the stored one is deleted and this is not, it is another agent of the same name.
@@ -56,7 +71,9 @@ class Rows(Protocol):
 
     def add_events(self, events: Sequence[Event]) -> None: ...
 
-    def add_record(self, record: KeyRecord, now: int) -> None: ...
+    def add_record(self, record: KeyRecord, now: int) -> None:
+        """In place of one of the same key, if there is one."""
+        ...
 
     def put_memory(self, agent: str, memory: bytes) -> None: ...
 
@@ -84,6 +101,10 @@ class Snapshot(Protocol):
 
     def next_due(self) -> tuple[int, list[str]] | None: ...
 
+    def prunable_agents(self, length: int, limit: int, after: str) -> list[str]: ...
+
+    def old_logs(self, before: int, now: int, after: int) -> OldLogs: ...
+
 
 class Engine(Protocol):
     @property
@@ -104,6 +125,10 @@ class Engine(Protocol):
 
     def purge(self, deleted_before: int, limit: int) -> int:
         """As ``ports.Store.purge``, in a transaction of its own, on the writing thread."""
+        ...
+
+    def backup(self) -> BinaryIO:
+        """As ``ports.Store.backup``, on any thread, beside reads and writes."""
         ...
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:

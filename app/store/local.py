@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
 from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
-from ..ports import Listener
+from ..ports import Listener, OldLogs
 from .committer import Committer
 from .engine import Engine
 from .script import Answer, apply_batch
@@ -26,6 +26,7 @@ class LocalStore:
     def __init__(self, *, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self._committer = Committer(apply=self._apply)
+        self._copying = asyncio.Lock()  # one at a time: each takes as much space as the database
         self._closed = False
 
     # The overloads of the port say which reply belongs to which command; ``Any`` here keeps this class within them.
@@ -37,6 +38,10 @@ class LocalStore:
 
     async def purge(self, deleted_before: int, limit: int) -> int:
         return await self._committer.call(lambda: self._engine.purge(deleted_before, limit))
+
+    async def backup(self) -> BinaryIO:
+        async with self._copying:
+            return await asyncio.to_thread(self._engine.backup)
 
     async def check(self) -> None:
         try:
@@ -93,6 +98,12 @@ class LocalStore:
 
     async def next_due(self) -> tuple[int, list[str]] | None:
         return await self._engine.read(lambda snapshot: snapshot.next_due())
+
+    async def prunable_agents(self, length: int, limit: int, after: str = "") -> list[str]:
+        return await self._engine.read(lambda snapshot: snapshot.prunable_agents(length, limit, after))
+
+    async def old_logs(self, before: int, now: int, after: int = 0) -> OldLogs:
+        return await self._engine.read(lambda snapshot: snapshot.old_logs(before, now, after))
 
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
         return apply_batch(self._engine, commands, self._clock())

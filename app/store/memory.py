@@ -4,9 +4,12 @@ import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import dropwhile, islice
+from typing import BinaryIO
 
+from ..errors import NoBackup
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from ..ports import OldLogs
 from .engine import Snapshot, T
 
 
@@ -51,8 +54,8 @@ class Tables:
     def queued(self, agent: _Agent) -> Iterable[Turn]:
         """Turns that wait in the mailbox, in its order."""
         for position in range(agent.head.begun + 1, agent.head.joined + 1):
-            turn = self.turns[agent.mailbox[position]]
-            if turn.status is TurnStatus.QUEUED:
+            turn = self.turns.get(agent.mailbox.get(position, ""))
+            if turn is not None and turn.status is TurnStatus.QUEUED:
                 yield turn
 
     def purge(self, deleted_before: int, limit: int) -> int:
@@ -72,6 +75,12 @@ class Tables:
             self.deleted.remove(agent)
             agent.records, agent.memory = {}, None
         return len(turns) + events
+
+    def forget(self, agent: _Agent, turn_id: str) -> None:
+        number, turn = self.numbers.pop(turn_id), self.turns.pop(turn_id)
+        agent.numbers.remove(number)
+        self.order[number - 1] = ""
+        agent.mailbox.pop(turn.position or 0, None)
 
     def placed(self, turn: Turn) -> PlacedTurn:
         if turn.status is not TurnStatus.QUEUED or turn.position is None:
@@ -121,9 +130,30 @@ class MemoryRows:
     def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
         found = self._tables.agent(agent)
         record = found.records.get((caller, key)) if found is not None else None
-        if record is None:
+        if record is None or not all(turn_id in self._tables.turns for turn_id in record.turn_ids):
             return None
         return record, tuple(self._tables.placed(self._tables.turns[turn_id]) for turn_id in record.turn_ids)
+
+    def oldest_events(self, head: Head, limit: int) -> Sequence[tuple[int, int]]:
+        return [(event.seq, event.time) for event in self._tables.agents[head.name].events[:limit]]
+
+    def expired_turns(self, head: Head, ended_before: int, limit: int) -> tuple[str, ...]:
+        numbers = self._tables.agents[head.name].numbers
+        turns = (self._tables.turns[self._tables.order[number - 1]] for number in numbers)
+        wanted = (
+            turn.id for turn in turns
+            if turn.last_seq < head.earliest and turn.end_time is not None and turn.end_time < ended_before
+        )  # fmt: skip
+        return tuple(islice(wanted, limit))
+
+    def prune(self, head: Head, turn_ids: Sequence[str]) -> None:
+        agent = self._tables.agents[head.name]
+        agent.events = list(dropwhile(lambda event: event.seq < head.earliest, agent.events))
+        for turn_id in turn_ids:
+            self._tables.forget(agent, turn_id)
+        if turn_ids:
+            first_of = {key: record.turn_ids[0] for key, record in agent.records.items()}
+            agent.records = {key: agent.records[key] for key, first in first_of.items() if first in self._tables.turns}
 
     def put_head(self, head: Head) -> None:
         agent = self._tables.agents.get(head.name)
@@ -215,15 +245,9 @@ class MemorySnapshot:
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
         for known in (*(one for one in self._tables.deleted if one.head.name == agent), self._tables.agents.get(agent)):
-            if known is not None and (found := self._events_of(known, after, limit, up_to)):
+            if known is not None and (found := _events_of(known, after, limit, up_to)):
                 return found
         return []
-
-    def _events_of(self, known: _Agent, after: int, limit: int, up_to: int | None) -> list[Event]:
-        before = known.events[0].seq - 1 if known.events else 0  # the rest is without a gap: an index will do
-        start = max(after - before, 0)
-        end = start + limit if up_to is None else min(start + limit, up_to - before)
-        return known.events[start:end] if end > start else []
 
     def read_memory(self, agent: str) -> bytes | None:
         known = self._tables.agent(agent)
@@ -249,8 +273,28 @@ class MemorySnapshot:
         first = min(moment for moment, _ in due)
         return first, sorted({name for moment, name in due if moment == first})
 
+    def prunable_agents(self, length: int, limit: int, after: str) -> list[str]:
+        agents = (self._tables.agent(name) for name in self._tables.names if name > after)
+        heads = (agent.head for agent in agents if agent is not None)
+        return [head.name for head in heads if head.length > length or head.earliest > 1][:limit]
+
+    def old_logs(self, before: int, now: int, after: int) -> OldLogs:
+        """All at once: a look at each agent's first event is all that it takes."""
+        logs = [(name, agent.events) for name, agent in self._tables.agents.items() if not agent.head.deleted]
+        return OldLogs([name for name, events in logs if events and events[0].time < before], None)
+
     def _listed(self, agent: _Agent) -> ListedAgent:
         return ListedAgent(agent.head, min((turn.created_at for turn in self._tables.queued(agent)), default=None))
+
+
+def _events_of(known: _Agent, after: int, limit: int, up_to: int | None) -> list[Event]:
+    start = bisect_right(known.events, after, key=_seq)
+    end = len(known.events) if up_to is None else bisect_right(known.events, up_to, key=_seq)
+    return known.events[start : min(start + limit, end)]
+
+
+def _seq(event: Event) -> int:
+    return event.seq
 
 
 class MemoryEngine:
@@ -272,6 +316,9 @@ class MemoryEngine:
     def purge(self, deleted_before: int, limit: int) -> int:
         with self._lock:
             return self._purge(deleted_before, limit)
+
+    def backup(self) -> BinaryIO:
+        raise NoBackup("What is kept in memory is in no file.")
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         with self._lock:

@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 
 from .. import failpoints
 from ..errors import StartupError
+from .inspection import damage
 from .statements import migrations
 
 APPLICATION_ID = 0x70796774
@@ -52,6 +54,8 @@ def _shape(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
 def _check_owner(db: sqlite3.Connection, version: int, shown: str) -> None:
     application = _pragma(db, "application_id")
     empty = version == 0 and application == 0 and not _pragma(db, "schema_version")
+    if application == APPLICATION_ID and not version:  # they were written together
+        raise damage(Path(shown), "Its header has no version")
     if application != APPLICATION_ID and not empty:
         raise StartupError(f"{shown} is the database of another application. Give --store another file.")
 

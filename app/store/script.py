@@ -16,8 +16,10 @@ from ..commands import (
     PatchAgent,
     Pause,
     Promote,
+    Prune,
     Recover,
     Release,
+    Restore,
     Resume,
 )
 from ..draft import Decision
@@ -106,6 +108,8 @@ def _save(rows: Rows, decision: Decision, now: int) -> None:
         rows.add_turns(new)
         rows.change_turns(changed)
     rows.add_events(decision.events)
+    if decision.pruned is not None:
+        rows.prune(head, decision.pruned)
     if decision.record is not None:
         rows.add_record(decision.record, now)
     if decision.memory is not None:
@@ -163,6 +167,17 @@ def _recover(rows: Rows, head: Head | None, command: Recover, now: int) -> View:
     return View(head, turn, _next(rows, head), _due(rows, head, now))
 
 
+def _oldest(rows: Rows, head: Head | None, command: Prune, now: int) -> View:
+    """The events only if one of them may go."""
+    if head is None or head.deleted:
+        return View(head)
+    oldest = rows.oldest_events(head, 1)
+    if head.length > command.keep or (oldest and oldest[0][1] < command.before):
+        oldest = rows.oldest_events(head, command.rows + 1)
+    turn = rows.turn(head.current) if head.current is not None else None
+    return View(head, turn, oldest=oldest, expired=rows.expired_turns(head, command.ended_before, command.rows))
+
+
 def _next(rows: Rows, head: Head | None) -> Turn | None:
     return rows.next_turn(head) if head is not None and head.queued else None
 
@@ -180,6 +195,7 @@ _LOADS: Mapping[type[Command], Callable[[Rows, Head | None, Any, int], View]] = 
     CreateAgent: _head,
     PatchAgent: _head,
     DeleteAgent: _whole,
+    Restore: _head,
     Enqueue: _enqueue,
     Claim: _head_next,
     Append: _head_turn,
@@ -190,4 +206,5 @@ _LOADS: Mapping[type[Command], Callable[[Rows, Head | None, Any, int], View]] = 
     Resume: _head_next,
     Promote: _head_next,
     Recover: _recover,
+    Prune: _oldest,
 }

@@ -6,6 +6,7 @@ not damage the file.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import sqlite3
@@ -14,16 +15,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Literal, NoReturn
+from typing import BinaryIO, Literal, NoReturn
 
 from .. import failpoints
-from ..errors import ServiceError, StartupError, StoreFull, Unavailable
+from ..errors import Damaged, ServiceError, StartupError, StoreFull, Unavailable
+from .copying import open_copy, remove_copies
 from .engine import Snapshot, T
+from .headfile import HeadFile
+from .inspection import compare, damage, inspect
 from .lockfile import LockFile
 from .migrations import migrate
 from .sqlite_purge import purge
 from .sqlite_reads import SqliteSnapshot
-from .sqlite_rows import SqliteRows
+from .sqlite_rows import SqliteRows, events_ever
 from .statements import statements
 
 log = logging.getLogger(__name__)
@@ -37,6 +41,8 @@ BUSY_MILLISECONDS = 5_000
 CHECKPOINT_PAGES = 4_000
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 WRITER_CACHE_KIB = 16 * 1024
+MOST_TOLD = 1_000
+"""Damages that are logged, each once."""
 
 FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 """No space: ENOSPC is FULL, a quota or a limit on file sizes comes as a failed write."""
@@ -54,22 +60,32 @@ def die() -> NoReturn:
 class SqliteEngine:
     """Implements ``engine.Engine``. Reads and writes run in threads; ``close`` only once nothing calls it any more."""
 
-    def __init__(self, path: Path, *, durability: Durability = "full", die: Die = die) -> None:
-        """Open or create the file. Raises ``StartupError`` if another server uses it or it cannot be used."""
-        self._die = die
+    def __init__(self, path: Path, *, durability: Durability = "full", die: Die = die, as_it_is: bool = False) -> None:
+        """Open or create the file. Raises ``StartupError`` if another server uses it or it cannot be used.
+
+        ``as_it_is``: also if something of what was committed is missing, which is then forgotten.
+        """
+        self._path, self._die = path, die
+        self._told: set[str] = set()
         self._lock = _locked(path)
         self._connections: list[sqlite3.Connection] = []
+        self._head: HeadFile | None = None
         try:
+            mark = inspect(path) if not as_it_is else None
+            remove_copies(path)
             self._writer = self._open_writer(path, durability)
+            compare(path, mark, events_ever(self._writer))
+            self._writer.execute(statements()["probe"]).fetchall()
+            self._head = HeadFile(path, synced=durability == "full")
             self._idle: SimpleQueue[SqliteSnapshot] = SimpleQueue()
             for _ in range(READERS):
                 self._idle.put(SqliteSnapshot(self._open_reader(path)))
         except BaseException as error:
             self._close_files()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise _startup_error(path, error) from error
             raise
-        self.rows = SqliteRows(self._writer)
+        self.rows = SqliteRows(self._writer, note=self._head.note)
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     def _open_writer(self, path: Path, durability: Durability) -> sqlite3.Connection:
@@ -96,13 +112,16 @@ class SqliteEngine:
         return db
 
     def explain(self, error: Exception) -> ServiceError:
+        if isinstance(error, Damaged):
+            self._tell(error)
+            return error
         code = getattr(error, "sqlite_errorcode", None)
         if code in FATAL:
             log.critical("fsync failed (%s); the process ends, because what is on the disk is not known", error)
             self._die()
         if code in FULL:
             return StoreFull("There is no space left to store this. Free some, then send it again.")
-        if isinstance(error, sqlite3.OperationalError):
+        if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
             log.error("the store cannot write: %s", error)
             return Unavailable("The store cannot write now. Send it again later.", headers={"Retry-After": "1"})
         if _is_damage(error):
@@ -132,14 +151,34 @@ class SqliteEngine:
             raise explained from error
         return removed
 
+    def backup(self) -> BinaryIO:
+        try:
+            return open_copy(self._path)
+        except (sqlite3.Error, OSError) as error:
+            log.error("no copy of the database could be made: %s", error)
+            if getattr(error, "errno", None) == errno.ENOSPC or getattr(error, "sqlite_errorcode", None) in FULL:
+                raise StoreFull("There is no space left for a copy. Free as much as the database takes.") from error
+            raise Unavailable("No copy of the database could be made now; the log says why.") from error
+
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
+        except Damaged as error:
+            self._tell(error)
+            raise
         except (sqlite3.Error, RuntimeError) as error:
             log.error("the store cannot be read: %s", error)
             if _is_damage(error):
                 raise self.explain(error) from error
             raise Unavailable("The store cannot be read now. Try again later.") from error
+        except (TypeError, ValueError, LookupError) as error:  # what came is not what can have been written
+            raise self.explain(error) from error
+
+    def _tell(self, damage: Damaged) -> None:
+        """Once: whoever meets it will try again and again."""
+        if damage.detail not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(damage.detail)
+            log.error("%s", damage.detail)
 
     def _read(self, query: Callable[[Snapshot], T]) -> T:
         snapshot = self._idle.get()
@@ -157,10 +196,14 @@ class SqliteEngine:
     def _close_files(self) -> None:
         for db in self._connections:
             db.close()
+        if self._head is not None:
+            self._head.close()
         self._lock.release()
 
 
 def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error):  # also in SQLite's own messages
+        return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
 
 
@@ -185,11 +228,15 @@ def _startup_error(path: Path, error: Exception) -> StartupError:
         return StartupError(f"{why} give --store another file.")
     if isinstance(error, IsADirectoryError):
         return StartupError(f"{path} is a folder; give --store a file in it, for example {path / 'pygents.db'}.")
+    return _unusable(path, error)
+
+
+def _unusable(path: Path, error: Exception) -> StartupError:
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_NOTADB:
         return StartupError(f"{path} is not a SQLite database. Give --store another file.")
-    if code == sqlite3.SQLITE_CORRUPT:
-        return StartupError(f"{path} is damaged. Restore it from a backup, or give --store another file.")
+    if _is_damage(error):
+        return damage(path, "SQLite cannot read it")
     if code in FULL:
         return StartupError(f"There is no space left for {path}. Free some, or give --store a file elsewhere.")
     reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -3,13 +3,18 @@
 import sqlite3
 from collections.abc import Mapping
 
-from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
+from ..errors import Damaged
+from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
+from ..ports import OldLogs
 from . import codec
+from .fetching import fetch_all
 from .statements import statements
 
 LAST = 2**63 - 1
 """SQLite's largest integer: an open end of a range."""
 LAST_CHARACTER = "\U0010ffff"
+LOOKED_AT = 1_000
+"""Events in one look for old ones."""
 
 _LISTS: Mapping[TurnStatus | None, str] = {
     TurnStatus.SCHEDULED: "list_scheduled_turns",
@@ -62,16 +67,19 @@ class SqliteSnapshot:
         return [TurnRef(agent, child) for agent, child in self._all("list_children", (turn_id,))]
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
-        """Of a deleted agent, too, until it is purged: streams that are behind come to the end of its log."""
+        """Of a deleted agent, too, until it is purged: streams that are behind come to the end of its log.
+
+        What is intact comes first; raises ``Damaged`` only if nothing is.
+        """
         last = LAST if up_to is None else up_to
-        for (number,) in self._all("find_logs", {"name": agent, "after": after}):
+        for number, earliest in self._all("find_logs", {"name": agent, "after": after}):
             if rows := self._all("list_events", (number, after, last, limit)):
-                return [codec.event_of(agent, row) for row in rows]
+                return _intact(agent, rows, after, earliest)
         return []
 
     def read_memory(self, agent: str) -> bytes | None:
         row = self._one("find_memory", (agent,))
-        return row[0] if row is not None else None
+        return codec.memory_of(row, agent) if row is not None else None
 
     def owned_agents(self) -> list[str]:
         return [name for (name,) in self._all("list_owned_agents", ())]
@@ -83,9 +91,44 @@ class SqliteSnapshot:
         rows = self._all("find_due", ())
         return (rows[0][0], [name for _, name in rows]) if rows else None
 
+    def prunable_agents(self, length: int, limit: int, after: str) -> list[str]:
+        return [name for (name,) in self._all("list_prunable_agents", (after, length, limit))]
+
+    def old_logs(self, before: int, now: int, after: int) -> OldLogs:
+        """A time yet to come, from when the clock was wrong, says nothing about what follows."""
+        agents: dict[str, None] = {}
+        rows = self._all("list_oldest_logs", (after, LOOKED_AT))
+        for _, time, name in rows:
+            if before <= time <= now:
+                return OldLogs(list(agents), None)
+            if name is not None and time < before:
+                agents[name] = None
+        return OldLogs(list(agents), rows[-1][0] if len(rows) == LOOKED_AT else None)
+
     def _one(self, statement: str, arguments: tuple[object, ...]) -> codec.Row | None:
         rows = self._all(statement, arguments)
         return rows[0] if rows else None
 
     def _all(self, statement: str, arguments: tuple[object, ...] | Mapping[str, object]) -> list[codec.Row]:
-        return self._db.execute(self._sql[statement], arguments).fetchall()
+        return fetch_all(self._db, self._sql[statement], arguments)
+
+
+def _intact(agent: str, rows: list[codec.Row], after: int, earliest: int) -> list[Event]:
+    """The events before the first one that is damaged or missing; raises ``Damaged`` if that is the first of all."""
+    events: list[Event] = []
+    for row in rows:
+        event = codec.event_of(agent, row)
+        if event is None or not _joins(event, events, after, earliest):
+            if events:
+                break
+            what = "Event" if event is None else "What came before event"
+            raise Damaged(f"{what} {row[1]} of agent {agent!r}", agent=agent, seq=row[1])
+        events.append(event)
+    return events
+
+
+def _joins(event: Event, before: list[Event], after: int, earliest: int) -> bool:
+    """Whether no event is missing before this one: only what was pruned or jumped over by a restore may be."""
+    if event.seq == (before[-1].seq if before else after) + 1 or event.type is EventType.AGENT_RESTORED:
+        return True
+    return not before and event.seq <= earliest

@@ -7,12 +7,14 @@ them, or until the commit; rows of one table then go in together.
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 from .. import failpoints
 from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
 from . import codec
+from .fetching import fetch_all, fetch_one
 from .statements import statements
 
 MAX_CACHED = 4_096
@@ -39,10 +41,14 @@ class _Pending:
 
 
 class SqliteRows:
-    """Implements ``engine.Rows`` on the one writing connection. Not thread-safe: it belongs to the committer."""
+    """Implements ``engine.Rows`` on the one writing connection. Not thread-safe: it belongs to the committer.
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    ``note`` is told after each commit how many events were ever committed.
+    """
+
+    def __init__(self, db: sqlite3.Connection, *, note: Callable[[int], None] = lambda events: None) -> None:
+        self._db, self._note = db, note
+        self._events = self._noted = events_ever(db)
         self._sql = statements()
         self._heads: OrderedDict[str, _Known] = OrderedDict()
         self._running: OrderedDict[str, Turn] = OrderedDict()
@@ -62,6 +68,9 @@ class SqliteRows:
         self._db.execute("COMMIT")
         if failpoints.ARMED:
             failpoints.hit("after-commit")
+        if self._events != self._noted:
+            self._noted = self._events
+            self._note(self._events)
         _shrink(self._heads)
         _shrink(self._running)
 
@@ -69,6 +78,7 @@ class SqliteRows:
         self._heads.clear()
         self._running.clear()
         self._pending = _Pending()
+        self._events = self._noted
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -85,22 +95,22 @@ class SqliteRows:
         if (running := self._running.get(turn_id)) is not None:
             return running
         self._flush_turns()
-        row = self._db.execute(self._sql["find_turn"], (turn_id,)).fetchone()
+        row = fetch_one(self._db, self._sql["find_turn"], (turn_id,))
         return codec.turn_of(row) if row is not None else None
 
     def next_turn(self, head: Head) -> Turn | None:
         self._flush_turns()
-        row = self._db.execute(self._sql["find_next_turn"], (self._id(head.name), head.begun)).fetchone()
+        row = fetch_one(self._db, self._sql["find_next_turn"], (self._id(head.name), head.begun))
         return codec.turn_of(row) if row is not None else None
 
     def waiting_turns(self, head: Head) -> tuple[Turn, ...]:
         self._flush_turns()
         arguments = {"agent": self._id(head.name), "begun": head.begun}
-        return tuple(codec.turn_of(row) for row in self._db.execute(self._sql["list_waiting_turns"], arguments))
+        return tuple(codec.turn_of(row) for row in fetch_all(self._db, self._sql["list_waiting_turns"], arguments))
 
     def due_turns(self, agent: str, now: int) -> tuple[Turn, ...]:
         self._flush_turns()
-        rows = self._db.execute(self._sql["list_due_turns"], (self._id(agent), now))
+        rows = fetch_all(self._db, self._sql["list_due_turns"], (self._id(agent), now))
         return tuple(codec.turn_of(row) for row in rows)
 
     def prior(self, agent: str, caller: str, key: str) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
@@ -108,25 +118,41 @@ class SqliteRows:
         if known is None or known.head.deleted:
             return None
         self._flush_records()
-        row = self._db.execute(self._sql["find_record"], (known.id, caller, key)).fetchone()
+        row = fetch_one(self._db, self._sql["find_record"], (known.id, caller, key))
         if row is None:
             return None
-        digest, turn_ids = row[0], tuple(row[1].split())
-        return KeyRecord(agent, caller, key, digest, turn_ids), self._placed(turn_ids)
+        record = codec.record_of(row, agent, known.id, caller, key)
+        placed = self._placed(record.turn_ids)
+        return (record, placed) if len(placed) == len(record.turn_ids) else None
 
     def _placed(self, turn_ids: Sequence[str]) -> tuple[PlacedTurn, ...]:
         """Turns as they are now, the heads written first: the place is counted from what the agent's row says."""
         self._flush_turns()
         self._flush_heads()
-        rows = (self._db.execute(self._sql["find_turn"], (turn_id,)).fetchone() for turn_id in turn_ids)
-        return tuple(codec.placed_turn(row) for row in rows)
+        rows = (fetch_one(self._db, self._sql["find_turn"], (turn_id,)) for turn_id in turn_ids)
+        return tuple(codec.placed_turn(row) for row in rows if row is not None)
+
+    def oldest_events(self, head: Head, limit: int) -> Sequence[tuple[int, int]]:
+        self._flush_events()
+        return self._db.execute(self._sql["list_oldest_events"], (self._id(head.name), head.earliest, limit)).fetchall()
+
+    def expired_turns(self, head: Head, ended_before: int, limit: int) -> tuple[str, ...]:
+        self._flush_turns()
+        expired: list[str] = []
+        with closing(self._db.execute(self._sql["list_turns_behind"], (self._id(head.name), head.earliest))) as rows:
+            for id_, last_seq, end_time, created_at in rows:
+                if created_at >= ended_before or len(expired) == limit:
+                    break
+                if last_seq < head.earliest and end_time is not None and end_time < ended_before:
+                    expired.append(id_)
+        return tuple(expired)
 
     def _known(self, name: str) -> _Known | None:
         known = self._heads.get(name)
         if known is not None:
             self._heads.move_to_end(name)
             return known
-        row = self._db.execute(self._sql["find_head"], (name,)).fetchone()
+        row = fetch_one(self._db, self._sql["find_head"], (name,))
         if row is None:
             return None
         self._heads[name] = found = _Known(row[0], codec.head_of(row[1:]))
@@ -152,8 +178,7 @@ class SqliteRows:
             self._heads[head.name] = _Known(number or 0, head)
             return
         if old.head.definition is not head.definition:
-            text = codec.definition_text(head.definition)
-            self._db.execute(self._sql["update_definition"], (text, head.updated_at, old.id))
+            self._db.execute(self._sql["update_definition"], (*codec.definition_row(head), old.id))
         if head.deleted and not old.head.deleted:
             self._db.execute(self._sql["insert_purge"], (old.id, head.deleted_at))
         self._heads[head.name] = self._pending.heads[head.name] = _Known(old.id, head)
@@ -174,11 +199,16 @@ class SqliteRows:
             self._pending.events += [codec.event_row(event, agent) for event in events]
 
     def add_record(self, record: KeyRecord, now: int) -> None:
-        row = (self._id(record.agent), record.caller, record.key, record.digest, " ".join(record.turn_ids), now)
-        self._pending.records.append(row)
+        self._pending.records.append(codec.record_row(record, self._id(record.agent), now))
 
     def put_memory(self, agent: str, memory: bytes) -> None:
-        self._db.execute(self._sql["put_memory"], (self._id(agent), memory))
+        self._db.execute(self._sql["put_memory"], codec.memory_row(memory, self._id(agent)))
+
+    def prune(self, head: Head, turn_ids: Sequence[str]) -> None:
+        self._flush()
+        self._db.execute(self._sql["prune_events"], (self._id(head.name), head.earliest))
+        for statement in ("prune_turn", "prune_record"):
+            self._db.executemany(self._sql[statement], [(turn_id,) for turn_id in turn_ids])
 
     def _keep(self, turn: Turn) -> None:
         if turn.status is TurnStatus.RUNNING:
@@ -192,8 +222,7 @@ class SqliteRows:
     def _flush(self) -> None:
         self._flush_turns()
         self._flush_records()
-        if self._pending.events:
-            self._write("insert_event", self._pending.events)
+        self._flush_events()
         self._flush_heads()
 
     def _flush_turns(self) -> None:
@@ -211,6 +240,11 @@ class SqliteRows:
         if self._pending.records:
             self._write("insert_record", self._pending.records)
 
+    def _flush_events(self) -> None:
+        if self._pending.events:
+            self._events += len(self._pending.events)
+            self._write("insert_event", self._pending.events)
+
     def _flush_heads(self) -> None:
         pending = self._pending.heads
         if pending:
@@ -221,6 +255,12 @@ class SqliteRows:
     def _write(self, statement: str, rows: list[codec.Row]) -> None:
         self._db.executemany(self._sql[statement], rows)
         rows.clear()
+
+
+def events_ever(db: sqlite3.Connection) -> int:
+    """How many events were ever committed, those included that are gone."""
+    row = db.execute(statements()["count_events_ever"]).fetchone()
+    return int(row[0]) if row is not None else 0
 
 
 def _shrink(cache: OrderedDict[K, V]) -> None:

@@ -1,5 +1,6 @@
 """Recent frames of watched agents, encoded once and shared by all readers, within bounds of frames and bytes."""
 
+import json
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import islice
@@ -18,12 +19,13 @@ BATCH_BYTES = 64 * 1024
 
 
 class Framed(NamedTuple):
-    """An encoded event and what a filter needs to know of it."""
+    """An encoded event and what a filter needs to know of it. ``after`` is the seq that it joins on to."""
 
     seq: int
     type: EventType
     turn_id: str | None
     frame: bytes
+    after: int
 
 
 class Batch(NamedTuple):
@@ -36,6 +38,10 @@ class Batch(NamedTuple):
     def first(self) -> int:
         return self.frames[0].seq
 
+    def joins(self, cursor: int) -> bool:
+        """Whether nothing lies between: numbers that a restore has jumped over are nothing."""
+        return self.frames[0].after <= cursor < self.first
+
     @property
     def last(self) -> int:
         return self.frames[-1].seq
@@ -47,7 +53,8 @@ class Batch(NamedTuple):
 
 
 def framed(event: Event) -> Framed:
-    return Framed(event.seq, event.type, event.turn_id, sse.frame(event))
+    after = event.seq - 1 if event.type is not EventType.AGENT_RESTORED else int(json.loads(event.data)["after"])
+    return Framed(event.seq, event.type, event.turn_id, sse.frame(event), after)
 
 
 def batch_of(frames: Iterable[Framed], limit: int = BATCH_BYTES) -> Batch:

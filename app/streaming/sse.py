@@ -17,8 +17,8 @@ PING: Final = b": ping\n\n"
 Closing = Literal["draining", "unavailable", "busy"]
 """Why a stream is ended that could go on: all of them pass, so the client shall connect again."""
 
-Reset = Literal["retention", "unknown"]
-"""Why a cursor cannot be gone on from: its events are pruned, or it is beyond the end of the log."""
+Reset = Literal["retention", "restored", "unknown"]
+"""Why a cursor cannot be gone on from: its events are pruned, lost by a restore, or it is beyond the end of the log."""
 
 # Line ends to some parsers of JSON lines and of JavaScript, so they never travel raw. A lead byte of UTF-8 never occurs
 # inside another character, so replacing bytes is safe; in JSON these characters can only stand in strings.

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from ..errors import Damaged
 from ..model import TERMINAL, EventType
 from . import sse
 from .drive import drive
@@ -162,7 +163,8 @@ class Subscription:
             return
         self.state, self._page = State.IDLE, None
         if page.cancelled() or page.exception() is not None:
-            logger.warning("stream of %s: events cannot be read", self._watch.agent, exc_info=_error_of(page))
+            level = logging.DEBUG if isinstance(_error_of(page), Damaged) else logging.WARNING  # the store has told it
+            logger.log(level, "stream of %s: events cannot be read", self._watch.agent, exc_info=_error_of(page))
             self.farewell(farewell("unavailable"))
         elif batch := page.result():
             self._deliver(batch)
@@ -171,7 +173,7 @@ class Subscription:
     def _deliver(self, batch: Batch) -> None:
         """Send what this stream shows of the batch, and go past all of it."""
         cursor, self.cursor = self.cursor, batch.last
-        if batch.first != cursor + 1:
+        if not batch.joins(cursor):
             self._bridge(cursor, batch)
         elif self._wanted is EVERYTHING:
             self._write(batch.body, last=batch.ends_log)

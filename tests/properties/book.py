@@ -5,7 +5,7 @@ It shares nothing with the stores but ``decide``: it loads every part of the vie
 
 from dataclasses import dataclass, field
 
-from pygents_app.commands import Append, Command, DeleteAgent, Enqueue, Finish, Recover, Release, Reply
+from pygents_app.commands import Append, Command, DeleteAgent, Enqueue, Finish, Prune, Recover, Release, Reply
 from pygents_app.draft import MOVES, Decision
 from pygents_app.errors import ServiceError
 from pygents_app.lifecycle import View, decide
@@ -72,7 +72,7 @@ class Book:
 
     def _view(self, command: Command) -> View:
         head = self.heads.get(command.agent)
-        of_current = isinstance(command, Recover | DeleteAgent)
+        of_current = isinstance(command, Recover | DeleteAgent | Prune)
         named = head and head.current if of_current else getattr(command, "turn_id", None)
         turn = self.turns.get(named or "")
         return View(
@@ -83,7 +83,15 @@ class Book:
             prior=self._prior(command) if isinstance(command, Enqueue) else None,
             sender=self._sender(command) if isinstance(command, Enqueue) else None,
             waiting=(*self.mailbox(command.agent), *self.of(command.agent, TurnStatus.SCHEDULED)),
+            oldest=[(event.seq, event.time) for event in self.log(command.agent)],
+            expired=self._expired(command) if isinstance(command, Prune) else (),
         )
+
+    def _expired(self, command: Prune) -> tuple[str, ...]:
+        head = self.heads.get(command.agent)
+        turns = [turn for turn in self.turns.values() if turn.spec.agent == command.agent and head is not None]
+        gone = [turn for turn in turns if head is not None and turn.last_seq < head.earliest]
+        return tuple(turn.id for turn in gone if turn.ended and (turn.end_time or 0) < command.ended_before)
 
     def _due(self, agent: str) -> list[Turn]:
         due = [turn for turn in self.of(agent, TurnStatus.SCHEDULED) if (turn.spec.not_before or 0) <= self.now]
@@ -92,7 +100,9 @@ class Book:
     def _prior(self, command: Enqueue) -> tuple[KeyRecord, tuple[PlacedTurn, ...]] | None:
         asked = command.record
         found = self.records.get((asked.agent, asked.caller, asked.key)) if asked is not None else None
-        return (found, tuple(self.placed(self.turns[one]) for one in found.turn_ids)) if found is not None else None
+        if found is None or not all(one in self.turns for one in found.turn_ids):
+            return None
+        return found, tuple(self.placed(self.turns[one]) for one in found.turn_ids)
 
     def _sender(self, command: Enqueue) -> Head | None:
         return self.heads.get(command.origin.turn.agent) if command.origin is not None else None
@@ -148,6 +158,18 @@ class Book:
             self.memories[decision.head.name] = decision.memory
         if decision.begun is not None:
             self.begun.append(decision.begun)
+        if decision.pruned is not None:
+            self._prune(decision.head, decision.pruned)
+
+    def _prune(self, head: Head, turn_ids: tuple[str, ...]) -> None:
+        running = [turn for turn in self.turns.values() if turn.id == head.current]
+        gone = [event for event in self.log(head.name) if event.seq < head.earliest]
+        assert not [event for event in gone for turn in running if event.seq >= turn.started_seq]
+        self.events = [event for event in self.events if event.agent != head.name or event.seq >= head.earliest]
+        assert all(self.turns[one].ended for one in turn_ids)
+        self.turns = {one: turn for one, turn in self.turns.items() if one not in turn_ids}
+        self.records = {key: record for key, record in self.records.items() if record.turn_ids[0] in self.turns}
+        self.cancelled &= self.turns.keys()
 
     def _check(self, agent: str) -> None:
         head, log = self.heads[agent], self.log(agent)
@@ -164,10 +186,11 @@ class Book:
         assert head.scheduled == len(self.of(agent, TurnStatus.SCHEDULED))
         started = [event.turn_id for event in log if event.type is EventType.TURN_STARTED]
         positions = [self.turns[one].position or 0 for one in started if one is not None]
+        assert head.length == len(log)
         assert positions == sorted(positions), "turns began in another order than that of the mailbox"
         self._check_order([turn for turn in self.turns.values() if turn.spec.agent == agent])
         for turn in self.turns.values():
-            if turn.spec.agent == agent:
+            if turn.spec.agent == agent and turn.first_seq >= head.earliest:
                 _check_turn(turn, [event for event in log if event.turn_id == turn.id])
         assert all(self.turns[one].status in (TurnStatus.RUNNING, TurnStatus.CANCELLED) for one in self.cancelled)
 

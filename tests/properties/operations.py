@@ -19,6 +19,7 @@ from pygents_app.commands import (
     PatchAgent,
     Pause,
     Promote,
+    Prune,
     Recover,
     Release,
     Resume,
@@ -71,6 +72,7 @@ class Operation:
 KINDS: tuple[type[Command], ...] = (
     CreateAgent, Enqueue, Enqueue, Enqueue, Enqueue, Claim, Claim, Append, Append, Finish, Finish, Finish, Release,
     Release, Cancel, Cancel, Pause, Resume, Resume, Promote, Promote, Recover, PatchAgent, DeleteAgent, DeleteAgent,
+    Prune, Prune,
 )  # fmt: skip
 
 operations = st.builds(
@@ -107,6 +109,9 @@ class Translator:
         return self._about_agent(op)
 
     def _about_agent(self, op: Operation) -> Command:
+        if op.kind is Prune:
+            now = self.book.now
+            return Prune(op.agent, op.pick, now - op.delay * 5, now - op.count, 1000 if op.flag else op.count + 1)
         code = frozenset(AGENTS) if op.key == "k1" else frozenset[str]()
         if op.kind is PatchAgent:
             return PatchAgent(op.agent, CHANGES[op.pick % len(CHANGES)], code)

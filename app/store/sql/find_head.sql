@@ -1,4 +1,4 @@
 SELECT
     id, definition, created_at, updated_at, paused, node, epoch, current, queued, scheduled, joined, begun, earliest,
-    latest, retry_at, last_error, deleted_at
+    latest, retry_at, last_error, deleted_at, skipped, crc, head_crc
 FROM agents WHERE name = ?

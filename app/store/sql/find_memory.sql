@@ -1,1 +1,1 @@
-SELECT data FROM memories WHERE agent = (SELECT id FROM agents WHERE name = ? AND deleted_at IS NULL)
+SELECT agent, data, crc FROM memories WHERE agent = (SELECT id FROM agents WHERE name = ? AND deleted_at IS NULL)

@@ -1,1 +1,1 @@
-SELECT digest, turn_ids FROM records WHERE agent = ? AND caller = ? AND key = ?
+SELECT digest, turn_ids, crc FROM records WHERE agent = ? AND caller = ? AND key = ?

@@ -1,1 +1,1 @@
-INSERT INTO events (agent, seq, type, turn, attempt, time, data) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO events (agent, seq, type, turn, attempt, time, data, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

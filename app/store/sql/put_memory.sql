@@ -1,1 +1,1 @@
-INSERT INTO memories (agent, data) VALUES (?, ?) ON CONFLICT (agent) DO UPDATE SET data = excluded.data
+INSERT INTO memories (agent, data, crc) VALUES (?, ?, ?) ON CONFLICT (agent) DO UPDATE SET data = excluded.data, crc = excluded.crc

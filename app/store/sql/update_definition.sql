@@ -1,1 +1,1 @@
-UPDATE agents SET definition = ?, updated_at = ? WHERE id = ?
+UPDATE agents SET definition = ?, crc = ?, created_at = ?, updated_at = ? WHERE id = ?

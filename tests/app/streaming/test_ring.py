@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygents_app.model import EventType
+from pygents_app.model import Event, EventType
 from pygents_app.streaming.ring import (
     BATCH_BYTES,
     RING_BYTES,
@@ -12,11 +12,12 @@ from pygents_app.streaming.ring import (
     Ring,
     Rings,
     batch_of,
+    framed,
 )  # fmt: skip
 
 
 def entry(seq: int, size: int = 10) -> Framed:
-    return Framed(seq, EventType.TURN_VALUE, None, b"x" * size)
+    return Framed(seq, EventType.TURN_VALUE, None, b"x" * size, seq - 1)
 
 
 def ring_with(first: int, last: int, size: int = 10) -> Ring:
@@ -127,3 +128,10 @@ def test_a_batch_goes_no_further_than_the_end_of_a_deleted_agent() -> None:
     frames = [entry(1), entry(2)._replace(type=EventType.AGENT_DELETED), entry(3)]
     batch = batch_of(frames)
     assert (seqs(batch), batch.ends_log, batch_of(frames[2:]).ends_log) == ([1, 2], True, False)
+
+
+@pytest.mark.parametrize(("cursor", "joins"), [(6, False), (7, True), (8, True), (99, True), (100, False)])
+def test_what_follows_a_restore_joins_on_to_what_was_before(cursor: int, joins: bool) -> None:
+    """Also to a stream that was opened between the two."""
+    event = Event("a", 100, EventType.AGENT_RESTORED, None, None, 0, b'{"after":7}')
+    assert batch_of([framed(event)]).joins(cursor) is joins

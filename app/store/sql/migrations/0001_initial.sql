@@ -1,3 +1,6 @@
+-- The columns crc are checksums of what of the row is never or rarely written, end_crc that of how a turn ended,
+-- head_crc that of what changes with an agent's turns (store/checksums.py).
+--
 -- Append tables go by rowid with an index beside: keyed by (agent, seq) without rowid they would dirty one page for
 -- each agent and commit. AUTOINCREMENT, because an id that was given out is never given out again.
 
@@ -7,6 +10,7 @@ CREATE TABLE agents (
     name TEXT UNIQUE,
     former_name TEXT,
     definition TEXT NOT NULL,
+    crc INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     paused INTEGER NOT NULL,
@@ -21,7 +25,9 @@ CREATE TABLE agents (
     latest INTEGER NOT NULL,
     retry_at INTEGER,
     last_error BLOB,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    skipped INTEGER NOT NULL,
+    head_crc INTEGER NOT NULL
 );
 
 CREATE INDEX agents_former ON agents (former_name) WHERE former_name IS NOT NULL;
@@ -63,11 +69,13 @@ CREATE TABLE turns (
     started_seq INTEGER NOT NULL,
     retry_at INTEGER,
     spared INTEGER NOT NULL,
-    crashes INTEGER NOT NULL
+    crashes INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    end_crc INTEGER
 );
 
--- With the rowid that ends every index entry: the order of acceptance.
-CREATE INDEX turns_by_agent ON turns (agent);
+-- An agent's turns by acceptance, and those whose events have begun to go.
+CREATE INDEX turns_by_agent ON turns (agent, first_seq);
 CREATE INDEX turns_by_position ON turns (agent, position);
 CREATE INDEX turns_by_parent ON turns (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX turns_by_due ON turns (not_before) WHERE status = 'scheduled';
@@ -81,7 +89,8 @@ CREATE TABLE events (
     turn TEXT,
     attempt INTEGER,
     time INTEGER NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    crc INTEGER NOT NULL
 );
 
 CREATE UNIQUE INDEX events_by_seq ON events (agent, seq);
@@ -93,13 +102,19 @@ CREATE TABLE records (
     key TEXT NOT NULL,
     digest BLOB NOT NULL,
     turn_ids TEXT NOT NULL,
+    first_turn TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
     UNIQUE (agent, caller, key)
 );
 
+-- A record goes with its first turn. Ids of turns ascend, so all inserts are at the end of the index.
+CREATE INDEX records_by_turn ON records (first_turn);
+
 CREATE TABLE memories (
     agent INTEGER PRIMARY KEY,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    crc INTEGER NOT NULL
 );
 
 -- Deleted agents of whose turns and events rows are left.
@@ -133,18 +148,18 @@ SELECT
             WHERE q.agent = t.agent AND q.position > a.begun AND q.position <= t.position AND q.status = 'queued'
         )
     END AS place,
-    t.nr, t.agent AS agent_id
+    t.nr, t.agent AS agent_id, t.crc, t.end_crc
 FROM turns AS t JOIN agents AS a ON a.id = t.agent
 WHERE a.deleted_at IS NULL;
 
 CREATE VIEW agent_rows AS
 SELECT
     a.definition, a.created_at, a.updated_at, a.paused, a.node, a.epoch, a.current, a.queued, a.scheduled, a.joined,
-    a.begun, a.earliest, a.latest, a.retry_at, a.last_error, a.deleted_at,
+    a.begun, a.earliest, a.latest, a.retry_at, a.last_error, a.deleted_at, a.skipped,
     CASE WHEN a.queued > 0 THEN (
         SELECT min(q.created_at) FROM turns AS q
         WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'
     ) END AS oldest_queued_at,
-    a.id, a.name
+    a.id, a.name, a.crc, a.head_crc
 FROM agents AS a
 WHERE a.deleted_at IS NULL;

@@ -1,0 +1,88 @@
+"""``pygents backup``, ``restore`` and ``restored``."""
+
+import os
+from pathlib import Path
+
+from .. import settings as settings_module
+from ..clock import new_id
+from ..errors import StartupError
+from ..settings import Settings
+from ..store import copying, restoring
+from ..store.lockfile import LockFile
+from .files import database_of
+
+PIECE = 1 << 20
+
+
+def backup(target: Path, *, url: str | None, store: str | None) -> None:
+    """Through the server at ``url``; without, of the file, and if that is being served through its server.
+
+    Raises ``StartupError``.
+    """
+    if target.exists():
+        raise StartupError(f"{target} exists. Name a file that does not.")
+    part = target.with_name(f"{target.name}.{new_id()}")
+    try:
+        if url is not None:
+            _download(url, part, settings_module.load())
+        else:
+            _copy(database_of(store), part, store)
+        part.replace(target)
+    except OSError as error:
+        raise StartupError(f"{target} cannot be written ({error.strerror}).") from None
+    finally:
+        part.unlink(missing_ok=True)
+    print(f"{target}: {target.stat().st_size:,} bytes")
+
+
+def restore(source: Path, *, store: str | None, force: bool) -> None:
+    if not source.is_file():
+        raise StartupError(f"There is no file {source}.")
+    target = database_of(store)
+    agents, kept = restoring.restore(source, target, force=force)
+    if kept is not None:
+        print(f"The old database is kept as {kept}.")
+    print(f"{target} is as {source} was; the logs of {agents} agents go on with higher numbers.")
+
+
+def restored(database: Path) -> None:
+    print(f"The logs of {restoring.jump(database)} agents go on with higher numbers.")
+
+
+def _copy(database: Path, target: Path, store: str | None) -> None:
+    if not database.is_file():
+        raise StartupError(f"There is no file {database}. Name it with --store, or a server with --url.")
+    try:
+        lock = LockFile(database)
+    except StartupError:
+        settings = settings_module.load()
+        if store is not None:
+            raise StartupError(f"A server uses {database}. Ask it: pygents backup {target} --url http://…") from None
+        _download(f"http://{settings.host}:{settings.port}", target, settings)
+        return
+    try:
+        copying.copy_to(database, target)
+    finally:
+        lock.release()
+
+
+def _download(url: str, target: Path, settings: Settings) -> None:
+    import httpx  # noqa: PLC0415 (not for a file)
+
+    key = os.environ.get("PYGENTS_API_KEY") or (settings.admin_key.get_secret_value() if settings.admin_key else "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        with (
+            httpx.stream(
+                "POST", f"{url.rstrip('/')}/backup", headers=headers, timeout=httpx.Timeout(30, read=None)
+            ) as answer,
+            target.open("xb") as file,
+        ):
+            if answer.status_code != 200:
+                raise StartupError(f"The server at {url} answers {answer.status_code}: {answer.read().decode()[:500]}")
+            for piece in answer.iter_bytes(PIECE):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise StartupError(f"The server at {url} does not give a backup ({error}).") from None

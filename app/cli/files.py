@@ -1,0 +1,17 @@
+"""Which database file a verb is about."""
+
+from pathlib import Path
+
+from .. import settings as settings_module
+from ..errors import StartupError
+
+SQLITE = "sqlite:///"
+
+
+def database_of(store: str | None) -> Path:
+    """The file of ``--store``, or else of the settings. Raises ``StartupError`` if that is no file."""
+    url = store or settings_module.load().store
+    path = url.removeprefix(SQLITE)
+    if path == url and "://" in url:
+        raise StartupError(f"{url.partition('://')[0]}:// is no file. Name one: sqlite:///./pygents.db, or its path.")
+    return Path(path)

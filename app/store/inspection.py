@@ -1,0 +1,66 @@
+"""A look at the files of a database before SQLite opens it, because opening it may overwrite the evidence.
+
+Quick, whatever the size of the database: its header, its length, its write-ahead log. Damage in the middle is found
+when it is read (``checksums``), or by ``examination``, which reads everything.
+"""
+
+from pathlib import Path
+
+from ..errors import StartupError
+from .headfile import Mark, read_mark
+from .wal import read_log
+
+HEADER_BYTES = 100
+MAGIC = b"SQLite format 3\0"
+
+
+def inspect(path: Path) -> Mark | None:
+    """Raises ``StartupError`` if something of what was committed is not there any more. The mark of the head file."""
+    mark = read_mark(path)
+    journal = path.with_name(path.name + "-journal")
+    if journal.exists() and journal.stat().st_size:  # its first start was cut off; SQLite undoes that
+        return mark
+    log = read_log(path.with_name(path.name + "-wal"))
+    if log.lost:
+        raise damage(path, "Its -wal file is damaged: later commits lie beyond a part that cannot be read")
+    size = path.stat().st_size if path.exists() else 0
+    if not size:
+        if log.frames or (mark is not None and mark.events):
+            raise damage(path, "It is empty, but was not")
+        return mark
+    with path.open("rb") as file:
+        header = file.read(HEADER_BYTES)
+    if not header.startswith(MAGIC) and mark is None:
+        return None  # somebody else's file, as SQLite will say
+    page_size = _page_size(path, header)
+    pages = log.size or int.from_bytes(header[28:32], "big")
+    missing = set(range(size // page_size + 1, min(pages, size // page_size + 1 + len(log.pages)) + 1)) - log.pages
+    if missing or pages > size // page_size + len(log.pages):
+        raise damage(path, "Its end is missing")
+    return mark
+
+
+def compare(path: Path, mark: Mark | None, events: int) -> None:
+    """``events`` were ever committed, as the database itself says. Raises ``StartupError`` if that is too few."""
+    if mark is not None and mark.exact and events < mark.events:
+        raise damage(path, f"It has lost its end: {mark.events - events} of the last events are missing")
+
+
+def damage(path: Path, what: str) -> StartupError:
+    return StartupError(
+        f"{path} is damaged. {what}. Restore a backup with `pygents restore BACKUP --store {path} --force`; "
+        f"or look with `pygents doctor --full {path}`, and go on with what is left by `pygents restored {path}`."
+    )
+
+
+def _page_size(path: Path, header: bytes) -> int:
+    """Checks what of the header never changes in a file of ours (https://www.sqlite.org/fileformat2.html, 1.3)."""
+    size = int.from_bytes(header[16:18], "big")
+    page_size = 65536 if size == 1 else size
+    fixed = header[:16] == MAGIC and header[20:24] == b"\0\x40\x20\x20" and header[72:92] == bytes(20)
+    versions = header[18:20] in (b"\1\1", b"\2\2") and header[44:48] == b"\0\0\0\4"
+    text = header[52:60] == b"\0\0\0\0\0\0\0\1" and header[64:68] == bytes(4)
+    free = int.from_bytes(header[36:40], "big") <= int.from_bytes(header[28:32], "big")
+    if not (fixed and versions and text and free and page_size in {512 << shift for shift in range(8)}):
+        raise damage(path, "Its header is not that of a database of this service")
+    return page_size

@@ -1,0 +1,1 @@
+SELECT * FROM turn_rows WHERE agent_id = ? ORDER BY first_seq

@@ -1,0 +1,1 @@
+SELECT name FROM agents WHERE name IS NOT NULL ORDER BY name
