@@ -65,7 +65,7 @@ def raw_paths(event_types: list[str]) -> dict[str, dict[str, Any]]:
     """Their path items. ``event_types`` are those that a stream can be asked for."""
     types = {
         "name": "types", "in": "query", "required": False, "style": "form", "explode": False,
-        "schema": {"type": "array", "items": {"type": "string", "enum": event_types}},
+        "schema": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": event_types}},
         "description": "Only these types, separated by commas. A turn's terminal event is always sent.",
     }  # fmt: skip
     return {

@@ -487,19 +487,20 @@ class TestCancellation:
         assert recording.kinds == [TurnHook.BEFORE_RUN]
 
     async def test_wins_over_a_timeout_during_the_clean_up(self) -> None:
-        cleaning = asyncio.Event()
+        waiting, cleaning = asyncio.Event(), asyncio.Event()
 
         @tool
         async def slow_to_leave() -> None:
             try:
+                waiting.set()
                 await asyncio.Event().wait()
             finally:
                 cleaning.set()
                 await asyncio.sleep(NEVER)
 
-        turn = Turn[None]("slow_to_leave", timeout=0.05)
+        turn = Turn[None]("slow_to_leave", timeout=1)
         running = asyncio.create_task(turn.returning())
-        await eventually(lambda: turn.is_running)
+        await waiting.wait()
         running.cancel()
         await cleaning.wait()
         await asyncio.wait([running])

@@ -126,7 +126,17 @@ class TestCursor:
 
     @pytest.mark.parametrize(
         "query",
-        ["tail=0", "tail=1001", "tail=x", "tail=", "types=turn.nope", "types=turn.value,", "aftr=1", "after=1&after=2"],
+        [
+            "tail=0",
+            "tail=1001",
+            "tail=x",
+            "tail=",
+            "types=turn.nope",
+            "types=turn.value,",
+            "types=",
+            "aftr=1",
+            "after=1&after=2",
+        ],
     )
     def test_bad_queries(self, service: Service, query: str) -> None:
         answer = get(service, f"/agents/a/stream?{query}")
