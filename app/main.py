@@ -70,8 +70,7 @@ class Service:
             store=store, catalogue=catalogue, starting=capacity.starting, code_agents=roster.names
         )
         roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
-        limits = Limits(cancel_grace=settings.cancel_grace, mailbox=settings.mailbox_limit)
-        equipment = Equipment(store, roster, submission, capacity, limits)
+        equipment = Equipment(store, roster, submission, capacity, _limits(settings))
         executor = Executor(workers=workers, equipment=equipment, capacity=capacity, tools=catalogue.tools().values())
         dispatcher = Dispatcher(
             store=store,
@@ -131,6 +130,10 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(cancel_grace=settings.cancel_grace, mailbox=settings.mailbox_limit)
 
 
 def _retention(settings: Settings) -> Retention:
