@@ -15,6 +15,8 @@ from tests.service import Service, serving
 pytestmark = pytest.mark.anyio
 
 AGENTS = Path(__file__).with_name("hostile.py")
+SETTINGS = {"cancel_grace": 0.4, "retention_events": 200_000}
+"""Whole logs are checked, also that of a turn with 100,000 values."""
 # What an exception is called in the turn's error, where it is not its key; Python turns some into others.
 TYPES = {
     "StopIteration": "RuntimeError", "no name": "Exception", "a long name": None,
@@ -25,7 +27,7 @@ NAMES = 128
 
 @pytest.fixture(scope="module")
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("server"), AGENTS, settings={"cancel_grace": 0.4}) as service:
+    with serving(tmp_path_factory.mktemp("server"), AGENTS, settings=SETTINGS) as service:
         yield service
 
 
