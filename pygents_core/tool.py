@@ -16,6 +16,8 @@ from .schema import ToolSchema, parameter_hints
 from .serialization import evaluate
 
 RETRY_CAUSES = frozenset({"error", "timeout", "interrupted"})
+LONGEST_RETRY_DELAY = 366 * 86_400
+"""Seconds."""
 
 
 class ToolMetadata(NamedTuple):
@@ -33,8 +35,9 @@ class ToolMetadata(NamedTuple):
 class Retry:
     """How often and when a turn that did not complete is run again. Only a durable mailbox obeys it.
 
-    The n-th retry waits ``delay * factor ** (n - 1)`` seconds, at most ``max_delay``, with ``jitter`` a random part of
-    that. ``on`` names the ends that are retried. Raises ValueError for numbers that make no sense.
+    The n-th retry waits ``delay * factor ** (n - 1)`` seconds, at most ``max_delay``, with ``jitter`` at least half of
+    that and at random up to all of it. ``on`` names the ends that are retried. Raises ValueError for numbers that make
+    no sense.
     """
 
     max_attempts: int
@@ -47,8 +50,9 @@ class Retry:
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise ValueError(f"max_attempts must be >= 1, not {self.max_attempts}")
-        if not (0 <= self.delay <= self.max_delay < float("inf")):
-            raise ValueError(f"0 <= delay <= max_delay must hold, not {self.delay} and {self.max_delay}")
+        for name, seconds in (("delay", self.delay), ("max_delay", self.max_delay)):
+            if not 0 <= seconds <= LONGEST_RETRY_DELAY:
+                raise ValueError(f"{name} must be 0 to {LONGEST_RETRY_DELAY} seconds, not {seconds}")
         if not 1 <= self.factor < float("inf"):
             raise ValueError(f"factor must be >= 1, not {self.factor}")
         if unknown := set(self.on) - RETRY_CAUSES:

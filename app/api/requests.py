@@ -65,20 +65,18 @@ class Body(BaseModel):
 class Retry(Body):
     """How often and when a turn that did not complete is run again. It waits for that at the head of the mailbox."""
 
-    max_attempts: int = Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included.")
-    delay: float = Field(1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt.")
+    max_attempts: Annotated[
+        int, Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included."), BeforeValidator(_whole)
+    ]
+    delay: float = Field(
+        1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt, at most `max_delay`."
+    )
     factor: float = Field(2, ge=1, le=1000, description="What each further delay is multiplied by.")
     max_delay: float = Field(60, ge=0, le=LONGEST_DELAY, description="Seconds that no delay exceeds.")
     jitter: bool = Field(True, description="Take a random part, up to half, off each delay.")
     on: list[Literal["error", "timeout", "interrupted"]] = Field(
         ["error", "timeout", "interrupted"], min_length=1, max_length=3, description="What is tried again."
     )
-
-    @model_validator(mode="after")
-    def _capped(self) -> Self:
-        if self.delay > self.max_delay:
-            raise ValueError("delay must not exceed max_delay")
-        return self
 
     def policy(self) -> Policy:
         return Policy(

@@ -127,7 +127,7 @@ class TestRetry:
         [
             {"max_attempts": 0},
             {"delay": -1},
-            {"delay": 61},
+            {"delay": 366 * 86_400 + 1},
             {"factor": 0.5},
             {"factor": float("nan")},
             {"max_delay": float("inf")},
