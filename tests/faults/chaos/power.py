@@ -10,6 +10,7 @@ import random
 import shutil
 import struct
 import subprocess
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ SOURCE = Path(__file__).with_name("power.c")
 COMPILER = shutil.which("gcc") or shutil.which("cc")
 HEAD = struct.Struct("=5Q")
 SECTOR = 512
+BOOT_ID, CHECKSUM = 36, 4
+"""Bytes at the end of a .head file."""
 
 
 class Write(NamedTuple):
@@ -51,6 +54,8 @@ def cut(folder: Path, dice: random.Random) -> int:
         log.unlink()
     for shared in folder.glob("*.db-shm"):
         shared.unlink()
+    for mark in folder.glob("*.db.head"):
+        _forget_boot(mark)
     return lost
 
 
@@ -67,6 +72,12 @@ def unsynced(log: bytes) -> list[Write]:
         )
         place += old + length
     return found
+
+
+def _forget_boot(mark: Path) -> None:
+    """The machine was started again: a mark that holds only for one start of it does not hold any more."""
+    content = mark.read_bytes()[: -BOOT_ID - CHECKSUM] + bytes(BOOT_ID)
+    mark.write_bytes(content + zlib.crc32(content).to_bytes(CHECKSUM, "little"))
 
 
 def _lose(file: Path, writes: Sequence[Write], dice: random.Random) -> int:
