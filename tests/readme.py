@@ -1,7 +1,13 @@
-"""The table of settings in README.md, made from the code: ``python -m tests.readme`` writes it anew."""
+"""The parts of README.md that are made: ``python -m tests.readme`` writes them anew.
 
+The settings come from the code, what survived which attacks from what ``make chaos`` has kept.
+"""
+
+import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
@@ -9,7 +15,16 @@ from pydantic_core import PydanticUndefined
 from pygents_app.settings import PREFIX, Settings
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
+RESULTS = Path(__file__).parent / "faults" / "results.json"
+ATTACKS: Mapping[str, tuple[str, str]] = {
+    "kills": ("`kill -9` under load, at any moment or at a named point of the code", "kills"),
+    "restarts": ("a restart under load, with open streams and running turns", "rolling restarts"),
+    "twins": ("the same submit twice at once, with one Idempotency-Key", "twins"),
+    "cancels": ("a cancel against the finish of its turn, with kills", "cancels answered"),
+    "resumes": ("events read by streams that were cut off and resumed, with kills", "resumed events"),
+    "cuts": ("a power cut under load: what was not synced is lost", "power cuts"),
+}
+"""What is told of each campaign, and which of its counts."""
 
 
 def settings_table() -> str:
@@ -25,5 +40,42 @@ def _shown(default: object) -> str:
     return f"`{default}`"
 
 
+def attacks_table(results: Mapping[str, Any]) -> str:
+    rows = ["| attack | how often | acknowledged requests | lost or wrong |", "|---|---|---|---|"]
+    for name, (attack, counted) in ATTACKS.items():
+        counts = results["counts"][name]
+        known = sum(count for what, count in counts.items() if what.endswith(" ok"))
+        failed = sum(failure["chapter"].startswith(f"{name}:") for failure in results["failures"])
+        rows.append(f"| {attack} | {counts[counted]:,} | {f'{known:,}' if known else ''} | {failed} |")
+    machine, relaxed = results["machine"], results["counts"]["relaxed"]
+    rows.append(
+        f"\nFrom `{results['command']}` in {round(results['seconds'] / 60)} minutes at {results['commit'][:12]} "
+        f"({machine['cores']} cores, Python {machine['python']}, SQLite {machine['sqlite']}); all counts are in "
+        "[tests/faults/results.json](tests/faults/results.json). With `PYGENTS_DURABILITY=relaxed` "
+        f"{relaxed['relaxed power cuts']} power cuts lost {relaxed['relaxed, acknowledged and lost']:,} of "
+        f"{relaxed['relaxed, acknowledged']:,} acknowledged turns: always the last ones, of at most "
+        f"{relaxed['longest loss, ms'] / 1000:.1f} seconds."
+    )
+    return "\n".join(rows) + "\n"
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "attacks": lambda: attacks_table(json.loads(RESULTS.read_text())),
+}
+
+
+def block(name: str) -> "re.Pattern[str]":
+    """What stands between two comments of that name."""
+    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+
+
+def main() -> None:
+    text = README.read_text()
+    for name, made in BLOCKS.items():
+        text = block(name).sub(lambda _, made=made: made(), text)  # type: ignore[misc]
+    README.write_text(text)
+
+
 if __name__ == "__main__":
-    README.write_text(BLOCK.sub(lambda _: settings_table(), README.read_text()))
+    main()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from . import fanout, library, report, roundtrip, startup, submit
+from . import fanout, growth, library, report, roundtrip, startup, submit
 from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
@@ -22,6 +22,7 @@ BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "fanout": fanout.measure,
     "library": library.measure,
     "startup": startup.measure,
+    "growth": growth.measure,
 }
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 SCRATCH = ROOT / ".cache" / "bench"
