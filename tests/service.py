@@ -20,14 +20,20 @@ NEVER_LOGGED = ("was never awaited", "exception was never retrieved", "Task was 
 
 
 class Service:
-    """``serve`` are the arguments of ``pygents serve``; ``settings`` are its settings by their names.
+    """``serve`` are the arguments of ``pygents serve`` (or another ``verb``); ``settings`` are its settings by name.
 
     Port, database and log stay the same for all processes that it starts, one after the other.
     """
 
     def __init__(
-        self, folder: Path, *serve: str | Path, cwd: Path | None = None, settings: Mapping[str, object] | None = None
+        self,
+        folder: Path,
+        *serve: str | Path,
+        cwd: Path | None = None,
+        settings: Mapping[str, object] | None = None,
+        verb: str = "serve",
     ) -> None:
+        self._verb = verb
         self.folder, self.port = folder, free_port()
         self.database, self._log = folder / "pygents.db", folder / "server.log"
         self._cwd = cwd or folder
@@ -57,7 +63,7 @@ class Service:
     def launch(self, *wrapper: str) -> None:
         """Start a process, under the command ``wrapper`` if there is one; it is not ready yet."""
         assert not self.running
-        command = [*wrapper, str(COMMAND), "serve", *self._serve, "--port", str(self.port)]
+        command = [*wrapper, str(COMMAND), self._verb, *self._serve, "--port", str(self.port)]
         command += ["--store", f"sqlite:///{self.database}"]
         others = {name: value for name, value in os.environ.items() if not name.startswith("PYGENTS_")}
         with self._log.open("ab") as log:
@@ -137,10 +143,14 @@ class Service:
 
 @contextmanager
 def serving(
-    folder: Path, *serve: str | Path, cwd: Path | None = None, settings: Mapping[str, object] | None = None
+    folder: Path,
+    *serve: str | Path,
+    cwd: Path | None = None,
+    settings: Mapping[str, object] | None = None,
+    verb: str = "serve",
 ) -> Iterator[Service]:
     """A started service that is gone when the block ends. Its log is printed, for pytest to show if a test fails."""
-    service = Service(folder, *serve, cwd=cwd, settings=settings)
+    service = Service(folder, *serve, cwd=cwd, settings=settings, verb=verb)
     try:
         service.start()
         yield service

@@ -52,6 +52,7 @@ def serve(  # noqa: PLR0917 (typer calls it by name)
     log: Annotated[str | None, typer.Option(help="debug, info, warning or error.  [default: info]")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Serve the demo agents.")] = False,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a key.")] = False,
+    fd: Annotated[int | None, typer.Option(help="Listen on this socket, inherited from the parent process.")] = None,
 ) -> None:
     """Serve the tools and agents of a file (my_agents.py) or a module (my.agents).
 
@@ -60,7 +61,26 @@ def serve(  # noqa: PLR0917 (typer calls it by name)
     from .serve import serve_code  # noqa: PLC0415
 
     flags = {"host": host, "port": port, "store": store, "drain": drain, "log": log, "insecure": insecure or None}
-    serve_code(code, demo=demo, flags=flags)
+    serve_code(code, demo=demo, flags=flags, descriptor=fd)
+
+
+@app.command()
+def dev(  # noqa: PLR0917 (typer calls it by name)
+    code: Annotated[str, typer.Argument(metavar="FILE_OR_MODULE", help="Your tools and agents.")],
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.  [default: 8000]")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:///./pygents.db, or memory://")] = None,
+    drain: Annotated[float | None, typer.Option(help="Seconds for running turns at a reload.  [default: 3]")] = None,
+    log: Annotated[str | None, typer.Option(help="debug, info, warning or error.  [default: info]")] = None,
+) -> None:
+    """Serve as serve does, and start anew whenever a Python file beside yours, .env or pygents.toml changes.
+
+    Nothing that was accepted is lost: a reload drains the service as a shutdown does, and clients wait meanwhile.
+    """
+    from .dev import dev as supervise  # noqa: PLC0415
+
+    flags = {"host": host, "port": port, "store": store, "drain": drain, "log": log}
+    raise typer.Exit(supervise(code, flags=flags))
 
 
 @app.command()

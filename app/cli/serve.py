@@ -22,15 +22,15 @@ from .code import load_code, load_demo
 BACKLOG = 2048
 
 
-def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any]) -> None:
-    """Serve until a signal. Raises ``StartupError`` for whatever prevents that."""
+def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descriptor: int | None = None) -> None:
+    """Serve until a signal, on a new socket or on that of ``descriptor``. Raises ``StartupError`` if it cannot be."""
     if code is None and not demo:
         raise StartupError(
             "Say what to serve: pygents serve my_agents.py (a file or a module), or pygents serve --demo."
         )
     signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
-    with _listen(settings) as listener:
+    with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
         if code is not None:
             load_code(code)
         if demo:
@@ -77,7 +77,17 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
         sys.exit(128 + 2)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _inherited(descriptor: int) -> socket.socket:
+    try:
+        listener = socket.socket(fileno=descriptor)
+    except OSError:
+        raise StartupError(f"File descriptor {descriptor} is not a socket that this process was given.") from None
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise StartupError(f"The socket of file descriptor {descriptor} does not listen.")
+    return listener
+
+
+def listen(settings: Settings) -> socket.socket:
     """A listening socket: connections wait in it until the service is ready. Raises ``StartupError``."""
     host = settings.host.strip("[]")
     try:

@@ -72,7 +72,6 @@ class TestSubmit:
             ({"retry": {}}, "/retry/max_attempts"),
             ({"retry": {"max_attempts": 0}}, "/retry/max_attempts"),
             ({"retry": {"max_attempts": 2, "delay": -1}}, "/retry/delay"),
-            ({"retry": {"max_attempts": 2, "delay": 90}}, "/retry"),
             ({"retry": {"max_attempts": 2, "factor": 0.5}}, "/retry/factor"),
             ({"retry": {"max_attempts": 2, "on": []}}, "/retry/on"),
             ({"retry": {"max_attempts": 2, "on": ["cancelled"]}}, "/retry/on/0"),

@@ -74,9 +74,9 @@ def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
-def refusal(folder: Path, *arguments: str, **environ: str) -> str:
+def refusal(folder: Path, *arguments: str, verb: str = "serve", **environ: str) -> str:
     """The one line on stderr of a start that is refused."""
-    ended = run(folder, "serve", *arguments, **environ)
+    ended = run(folder, verb, *arguments, **environ)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
@@ -209,6 +209,13 @@ class TestServe:
 
 
 class TestRefused:
+    @pytest.mark.parametrize(("given", "told"), [("77", "is not a socket"), ("1", "is not a socket")])
+    def test_a_descriptor_that_is_no_socket(self, tmp_path: Path, given: str, told: str) -> None:
+        assert told in refusal(tmp_path, "--demo", "--fd", given)
+
+    def test_developing_code_that_is_not_there(self, tmp_path: Path) -> None:
+        assert "There is no file nothing.py" in refusal(tmp_path, "nothing.py", verb="dev")
+
     def test_nothing_to_serve(self, tmp_path: Path) -> None:
         assert "pygents serve my_agents.py" in refusal(tmp_path)
 
