@@ -12,16 +12,18 @@ from .statements import migrations
 
 APPLICATION_ID = 0x70796774
 """In the header of every file of ours (https://www.sqlite.org/pragma.html#pragma_application_id): "pygt"."""
+MOST_VERSIONS = 9_999
+"""Of the schema: the files of its steps have four digits."""
 
 
-def migrate(db: sqlite3.Connection, shown: str) -> None:
+def migrate(db: sqlite3.Connection, shown: str, *, ours: bool = False) -> None:
     """Apply what is missing. Raises ``StartupError`` for a newer schema or somebody else's file; changes nothing then.
 
-    ``shown`` names the file in messages.
+    ``shown`` names the file in messages. ``ours``: it is known to be no other application's.
     """
     steps = migrations()
     version, newest = _pragma(db, "user_version"), max(steps)
-    _check_owner(db, version, shown)
+    _check_owner(db, version, shown, ours=ours)
     if version > newest:
         raise StartupError(
             f"{shown} has schema version {version}, and this version of pygents knows those up to {newest}. "
@@ -51,11 +53,13 @@ def _shape(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
     return found.fetchall()
 
 
-def _check_owner(db: sqlite3.Connection, version: int, shown: str) -> None:
+def _check_owner(db: sqlite3.Connection, version: int, shown: str, *, ours: bool) -> None:
     application = _pragma(db, "application_id")
     empty = version == 0 and application == 0 and not _pragma(db, "schema_version")
-    if application == APPLICATION_ID and not version:  # they were written together
-        raise damage(Path(shown), "Its header has no version")
+    if application == APPLICATION_ID and not 0 < version <= MOST_VERSIONS:  # they were written together
+        raise damage(Path(shown), f"Its header says version {version}")
+    if application != APPLICATION_ID and not empty and ours:
+        raise damage(Path(shown), "Its header does not say that it is a database of this service")
     if application != APPLICATION_ID and not empty:
         raise StartupError(f"{shown} is the database of another application. Give --store another file.")
 

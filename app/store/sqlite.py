@@ -73,9 +73,11 @@ class SqliteEngine:
         try:
             mark = inspect(path) if not as_it_is else None
             remove_copies(path)
-            self._writer = self._open_writer(path, durability)
+            self._writer = self._open_writer(path, durability, ours=mark is not None)
             compare(path, mark, events_ever(self._writer))
             self._writer.execute(statements()["probe"]).fetchall()
+            if not as_it_is:
+                _check_scheduled(self._writer, path)
             self._head = HeadFile(path, synced=durability == "full")
             self._idle: SimpleQueue[SqliteSnapshot] = SimpleQueue()
             for _ in range(READERS):
@@ -88,9 +90,10 @@ class SqliteEngine:
         self.rows = SqliteRows(self._writer, note=self._head.note)
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
-    def _open_writer(self, path: Path, durability: Durability) -> sqlite3.Connection:
+    def _open_writer(self, path: Path, durability: Durability, *, ours: bool) -> sqlite3.Connection:
+        """``ours``: a mark beside the file says that it is a database of this service, whatever its header says."""
         db = self._connect(path)
-        migrate(db, str(path))
+        migrate(db, str(path), ours=ours)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
         db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -199,6 +202,12 @@ class SqliteEngine:
         if self._head is not None:
             self._head.close()
         self._lock.release()
+
+
+def _check_scheduled(db: sqlite3.Connection, path: Path) -> None:
+    """A delayed turn that its index does not have would never begin, and nobody would notice."""
+    if len(set(db.execute(statements()["count_scheduled"]).fetchone())) > 1:
+        raise damage(path, "An index of the delayed turns is not complete")
 
 
 def _is_damage(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 from .. import failpoints
+from ..errors import Damaged
 from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
 from . import codec
 from .fetching import fetch_all, fetch_one
@@ -232,8 +233,8 @@ class SqliteRows:
         if pending.changed_turns:
             changed = pending.changed_turns.values()
             delayed = [(turn.position, turn.id) for turn in changed if turn.spec.not_before is not None]
-            self._db.executemany(self._sql["place_turn"], delayed)
-            self._db.executemany(self._sql["update_turn"], [codec.changed_turn_row(turn) for turn in changed])
+            self._change("place_turn", delayed)
+            self._change("update_turn", [codec.changed_turn_row(turn) for turn in changed])
             pending.changed_turns.clear()
 
     def _flush_records(self) -> None:
@@ -249,8 +250,13 @@ class SqliteRows:
         pending = self._pending.heads
         if pending:
             rows = [(*codec.counters(known.head), known.id) for known in pending.values()]
-            self._db.executemany(self._sql["update_head"], rows)
+            self._change("update_head", rows)
             pending.clear()
+
+    def _change(self, statement: str, rows: Sequence[codec.Row]) -> None:
+        """Each of them is there, or the index by which it is found is damaged: nothing may be done without a record."""
+        if rows and self._db.executemany(self._sql[statement], rows).rowcount != len(rows):
+            raise Damaged(f"An index of the {statement.partition('_')[2]}s")
 
     def _write(self, statement: str, rows: list[codec.Row]) -> None:
         self._db.executemany(self._sql[statement], rows)

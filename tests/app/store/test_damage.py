@@ -215,6 +215,70 @@ async def read_all(driver: Driver) -> dict[str, Part | ServiceError]:
     return found
 
 
+class TestIndexes:
+    """They have no checksums; but what is done must be recorded, and what waits must be found."""
+
+    async def test_nothing_begins_without_a_record(self, filled: Path) -> None:
+        """The index of the turns' ids has lost one that waits: nobody would notice that its rows stay as they are."""
+        with closing(sqlite3.connect(filled)) as db:
+            (waiting,) = db.execute("SELECT id FROM turns WHERE status = 'queued' AND agent = 2").fetchone()
+        await asyncio.to_thread(lose_from_index, filled, "sqlite_autoindex_turns_1", waiting)
+        async with Opened(filled) as driver:
+            with pytest.raises(Damaged, match="index of the turns"):
+                await driver.claim("b")
+            await driver.create("c")
+            listed = await driver.store.get_agent("b")
+            assert listed is not None and listed.head.current is None
+
+    @pytest.mark.parametrize("index", ["turns_by_due", "turns_scheduled"])
+    async def test_delayed_turns_that_would_never_begin(self, filled: Path, index: str) -> None:
+        await asyncio.to_thread(empty_index, filled, index)
+        with pytest.raises(StartupError, match=r"delayed turns.*pygents restore"):
+            open_store(f"sqlite:///{filled}")
+
+
+def lose_from_index(path: Path, index: str, key: str) -> None:
+    """Change the key where the index has it."""
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (index,)).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    place = content.index(key.encode(), (root - 1) * size, root * size)
+    content[place + len(key) - 1] ^= 1
+    path.write_bytes(content)
+
+
+def empty_index(path: Path, index: str) -> None:
+    """As it would be if its rows were lost."""
+    with closing(sqlite3.connect(path)) as db, db:
+        (sql,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (index,)).fetchone()
+    for text in (sql.replace("= 'scheduled'", "= 'never'"), sql):
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA writable_schema = 1")
+            db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (text, index))
+        if text != sql:
+            with closing(sqlite3.connect(path)) as db:
+                db.execute(f"REINDEX {index}")
+
+
+def flip(path: Path, offset: int, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1 << bit
+    path.write_bytes(content)
+
+
+class TestHeaders:
+    """Bytes of the header that SQLite leaves to applications; the file is known by its .head file."""
+
+    @pytest.mark.parametrize("offset", [60, 61, 62, 63, 68, 69, 70, 71])
+    @pytest.mark.parametrize("bit", [0, 7])
+    async def test_the_refusal_says_what_to_do(self, filled: Path, offset: int, bit: int) -> None:
+        await asyncio.to_thread(flip, filled, offset, bit)
+        with pytest.raises(StartupError) as refused:
+            open_store(f"sqlite:///{filled}")
+        assert "pygents restore" in refused.value.detail or "newer one" in refused.value.detail
+
+
 async def test_no_flipped_bit_is_ever_served(filled: Path, tmp_path: Path) -> None:
     """What is not refused at the start is an error, or as it was.
 
