@@ -32,9 +32,9 @@ def pause(policy: Retry, turn_id: str, used: int) -> float:
     chance is drawn from the turn's id, because decisions must come out the same wherever they are made.
     """
     try:
-        longest = min(policy.max_delay, policy.delay * float(policy.factor) ** (used - 1))
+        longest = min(policy.cap, policy.delay * float(policy.factor) ** (used - 1))
     except OverflowError:
-        longest = policy.max_delay if policy.delay else 0.0
+        longest = policy.cap if policy.delay else 0.0
     if not policy.jitter:
         return longest
     drawn = hashlib.blake2b(f"{turn_id}:{used}".encode(), digest_size=8).digest()

@@ -17,7 +17,8 @@ from .serialization import evaluate
 
 RETRY_CAUSES = frozenset({"error", "timeout", "interrupted"})
 LONGEST_RETRY_DELAY = 366 * 86_400
-"""Seconds."""
+DEFAULT_CAP = 60.0
+"""Seconds, both."""
 
 
 class ToolMetadata(NamedTuple):
@@ -35,28 +36,34 @@ class ToolMetadata(NamedTuple):
 class Retry:
     """How often and when a turn that did not complete is run again. Only a durable mailbox obeys it.
 
-    The n-th retry waits ``delay * factor ** (n - 1)`` seconds, at most ``max_delay``, with ``jitter`` at least half of
-    that and at random up to all of it. ``on`` names the ends that are retried. Raises ValueError for numbers that make
-    no sense.
+    The n-th retry waits ``delay * factor ** (n - 1)`` seconds, at most ``max_delay`` (60 if none is given, or ``delay``
+    if that is more), with ``jitter`` at least half of that and at random up to all of it. ``on`` names the ends that
+    are retried. Raises ValueError for numbers that make no sense.
     """
 
     max_attempts: int
     delay: float = 1
     factor: float = 2
-    max_delay: float = 60
+    max_delay: float | None = None
     jitter: bool = True
     on: tuple[str, ...] = ("error", "timeout", "interrupted")
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise ValueError(f"max_attempts must be >= 1, not {self.max_attempts}")
-        for name, seconds in (("delay", self.delay), ("max_delay", self.max_delay)):
+        for name, seconds in (("delay", self.delay), ("max_delay", self.cap)):
             if not 0 <= seconds <= LONGEST_RETRY_DELAY:
                 raise ValueError(f"{name} must be 0 to {LONGEST_RETRY_DELAY} seconds, not {seconds}")
         if not 1 <= self.factor < float("inf"):
             raise ValueError(f"factor must be >= 1, not {self.factor}")
         if unknown := set(self.on) - RETRY_CAUSES:
             raise ValueError(f"on must be among {sorted(RETRY_CAUSES)}, not {sorted(unknown)}")
+        object.__setattr__(self, "max_delay", self.cap)
+
+    @property
+    def cap(self) -> float:
+        """Seconds that no delay exceeds."""
+        return max(DEFAULT_CAP, self.delay) if self.max_delay is None else self.max_delay
 
 
 class Tool:

@@ -68,11 +68,14 @@ class Retry(Body):
     max_attempts: Annotated[
         int, Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included."), BeforeValidator(_whole)
     ]
-    delay: float = Field(
-        1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt, at most `max_delay`."
-    )
+    delay: float = Field(1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt.")
     factor: float = Field(2, ge=1, le=1000, description="What each further delay is multiplied by.")
-    max_delay: float = Field(60, ge=0, le=LONGEST_DELAY, description="Seconds that no delay exceeds.")
+    max_delay: float | None = Field(
+        None,
+        ge=0,
+        le=LONGEST_DELAY,
+        description="Seconds that no delay exceeds; 60 without, or `delay` if that is more.",
+    )
     jitter: bool = Field(True, description="Take a random part, up to half, off each delay.")
     on: list[Literal["error", "timeout", "interrupted"]] = Field(
         ["error", "timeout", "interrupted"], min_length=1, max_length=3, description="What is tried again."

@@ -64,3 +64,13 @@ def test_who_is_tried_again() -> None:
 def test_a_policy_is_stored_whole(policy: Retry) -> None:
     assert retries.decoded(retries.encoded(policy)) == policy
     assert retries.decoded(retries.encoded(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "cap"),
+    [({}, 60), ({"delay": 3000}, 3000), ({"delay": 3000, "max_delay": 5}, 5), ({"max_delay": 0.5}, 0.5)],
+)
+def test_a_delay_that_is_asked_for_is_not_cut_without_a_word(given: dict[str, float], cap: float) -> None:
+    policy = Retry(2, jitter=False, **given)  # type: ignore[arg-type]
+    assert (policy.cap, policy.max_delay) == (cap, cap)
+    assert retries.pause(policy, "t", 1) == min(policy.delay, cap)
