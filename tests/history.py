@@ -26,6 +26,7 @@ def check_log(events: Sequence[Json]) -> None:
     check_one_at_a_time(events)
     check_mailbox_order(events)
     check_values(events)
+    check_superseded(events)
     check_pauses(events)
 
 
@@ -104,6 +105,20 @@ def check_values(events: Iterable[Json]) -> None:
             assert event["data"]["values"] == len(indices[place]), f"values are missing before {event}"
     wrong = {place: found for place, found in indices.items() if found != list(range(len(found)))}
     assert not wrong, f"values out of order: {wrong}"
+
+
+def check_superseded(events: Iterable[Json]) -> None:
+    """``turn.retrying`` names the values of the attempt that is given up, all of them and no others of its turn."""
+    values: dict[str, dict[int, int]] = defaultdict(dict)
+    for event in events:
+        if event["type"] == "turn.value":
+            values[event["turn_id"]][event["seq"]] = event["attempt"]
+        elif event["type"] == "turn.retrying":
+            ranges = event["data"]["supersedes"]
+            of_turn = values[event["turn_id"]]
+            named = {seq for seq in of_turn if any(first <= seq <= last for first, last in ranges)}
+            given_up = {seq for seq, attempt in of_turn.items() if attempt == event["attempt"]}
+            assert named == given_up, f"not the values of attempt {event['attempt']}: {event}"
 
 
 def check_pauses(events: Iterable[Json]) -> None:

@@ -14,11 +14,13 @@ from tests.history import (
     check_one_at_a_time,
     check_one_end,
     check_pauses,
+    check_superseded,
     check_values,
 )  # fmt: skip
 
 LOG_CHECKS: Sequence[Callable[[list[Json]], None]] = (
-    check_contiguous, check_one_end, check_one_at_a_time, check_mailbox_order, check_values, check_pauses,
+    check_contiguous, check_one_end, check_one_at_a_time, check_mailbox_order, check_values, check_superseded,
+    check_pauses,
 )  # fmt: skip
 Rule = Callable[[Evidence], None]
 FORESEEN = frozenset({200, 201, 202, 204, 404, 409, 422, 429, 503})
