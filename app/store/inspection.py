@@ -11,19 +11,26 @@ from .headfile import Mark, read_mark
 from .wal import read_log
 
 HEADER_BYTES = 100
+RESTORING = ".restoring"
+"""A backup that is being made ready to take the place of the database."""
 MAGIC = b"SQLite format 3\0"
 
 
 def inspect(path: Path) -> Mark | None:
     """Raises ``StartupError`` if something of what was committed is not there any more. The mark of the head file."""
+    size = path.stat().st_size if path.exists() else 0
+    if not size and part_of(path, RESTORING).exists():
+        raise StartupError(
+            f"A restore of {path} was cut off. Do it again: `pygents restore BACKUP --store {path} --force`; "
+            f"or remove {part_of(path, RESTORING)} to begin with nothing."
+        )
     mark = read_mark(path)
-    journal = path.with_name(path.name + "-journal")
+    journal = part_of(path, "-journal")
     if journal.exists() and journal.stat().st_size:  # its first start was cut off; SQLite undoes that
         return mark
-    log = read_log(path.with_name(path.name + "-wal"))
+    log = read_log(part_of(path, "-wal"))
     if log.lost:
         raise damage(path, "Its -wal file is damaged: later commits lie beyond a part that cannot be read")
-    size = path.stat().st_size if path.exists() else 0
     if not size:
         if log.frames or (mark is not None and mark.events):
             raise damage(path, "It is empty, but was not")
@@ -44,6 +51,11 @@ def compare(path: Path, mark: Mark | None, events: int) -> None:
     """``events`` were ever committed, as the database itself says. Raises ``StartupError`` if that is too few."""
     if mark is not None and mark.exact and events < mark.events:
         raise damage(path, f"It has lost its end: {mark.events - events} of the last events are missing")
+
+
+def part_of(path: Path, part: str) -> Path:
+    """Another file of the database ``path``."""
+    return path.with_name(path.name + part)
 
 
 def damage(path: Path, what: str) -> StartupError:
