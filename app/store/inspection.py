@@ -11,6 +11,8 @@ from .headfile import Mark, read_mark
 from .wal import read_log
 
 HEADER_BYTES = 100
+LOCK_BYTE = 1 << 30
+"""The page with this byte is for locks: SQLite never writes it, so it is never in the log (fileformat2, 1.4)."""
 RESTORING = ".restoring"
 """A backup that is being made ready to take the place of the database."""
 MAGIC = b"SQLite format 3\0"
@@ -41,10 +43,18 @@ def inspect(path: Path) -> Mark | None:
         return None  # somebody else's file, as SQLite will say
     page_size = _page_size(path, header)
     pages = log.size or int.from_bytes(header[28:32], "big")
-    missing = set(range(size // page_size + 1, min(pages, size // page_size + 1 + len(log.pages)) + 1)) - log.pages
-    if missing or pages > size // page_size + len(log.pages):
+    if _is_short(size // page_size, pages, log.pages, LOCK_BYTE // page_size + 1):
         raise damage(path, "Its end is missing")
     return mark
+
+
+def _is_short(stored: int, pages: int, logged: frozenset[int], never_written: int) -> bool:
+    """Whether of ``pages`` any is neither among the first ``stored`` nor in the log.
+
+    The log tells how many there can be: it is not counted up to what a damaged header may say.
+    """
+    beyond = pages - stored - (stored < never_written <= pages)
+    return beyond > len(logged) or bool(set(range(stored + 1, pages + 1)) - logged - {never_written})
 
 
 def compare(path: Path, mark: Mark | None, events: int) -> None:
