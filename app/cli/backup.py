@@ -12,6 +12,7 @@ from ..store.lockfile import LockFile
 from .files import database_of
 
 PIECE = 1 << 20
+MOST_NAMES = 10
 
 
 def backup(target: Path, *, url: str | None, store: str | None) -> None:
@@ -46,7 +47,15 @@ def restore(source: Path, *, store: str | None, force: bool) -> None:
 
 
 def restored(database: Path) -> None:
-    print(f"The logs of {restoring.jump(database)} agents go on with higher numbers.")
+    agents, damaged = restoring.jump(database)
+    print(f"The logs of {agents} agents go on with higher numbers.")
+    if damaged:
+        print(f"These agents are damaged and left as they are: {_listed(damaged)}.")
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _copy(database: Path, target: Path, store: str | None) -> None:

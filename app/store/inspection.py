@@ -11,19 +11,28 @@ from .headfile import Mark, read_mark
 from .wal import read_log
 
 HEADER_BYTES = 100
+LOCK_BYTE = 1 << 30
+"""The page with this byte is for locks: SQLite never writes it, so it is never in the log (fileformat2, 1.4)."""
+RESTORING = ".restoring"
+"""A backup that is being made ready to take the place of the database."""
 MAGIC = b"SQLite format 3\0"
 
 
 def inspect(path: Path) -> Mark | None:
     """Raises ``StartupError`` if something of what was committed is not there any more. The mark of the head file."""
+    size = path.stat().st_size if path.exists() else 0
+    if not size and part_of(path, RESTORING).exists():
+        raise StartupError(
+            f"A restore of {path} was cut off. Do it again: `pygents restore BACKUP --store {path} --force`; "
+            f"or remove {part_of(path, RESTORING)} to begin with nothing."
+        )
     mark = read_mark(path)
-    journal = path.with_name(path.name + "-journal")
+    journal = part_of(path, "-journal")
     if journal.exists() and journal.stat().st_size:  # its first start was cut off; SQLite undoes that
         return mark
-    log = read_log(path.with_name(path.name + "-wal"))
+    log = read_log(part_of(path, "-wal"))
     if log.lost:
         raise damage(path, "Its -wal file is damaged: later commits lie beyond a part that cannot be read")
-    size = path.stat().st_size if path.exists() else 0
     if not size:
         if log.frames or (mark is not None and mark.events):
             raise damage(path, "It is empty, but was not")
@@ -34,16 +43,29 @@ def inspect(path: Path) -> Mark | None:
         return None  # somebody else's file, as SQLite will say
     page_size = _page_size(path, header)
     pages = log.size or int.from_bytes(header[28:32], "big")
-    missing = set(range(size // page_size + 1, min(pages, size // page_size + 1 + len(log.pages)) + 1)) - log.pages
-    if missing or pages > size // page_size + len(log.pages):
+    if _is_short(size // page_size, pages, log.pages, LOCK_BYTE // page_size + 1):
         raise damage(path, "Its end is missing")
     return mark
+
+
+def _is_short(stored: int, pages: int, logged: frozenset[int], never_written: int) -> bool:
+    """Whether of ``pages`` any is neither among the first ``stored`` nor in the log.
+
+    The log tells how many there can be: it is not counted up to what a damaged header may say.
+    """
+    beyond = pages - stored - (stored < never_written <= pages)
+    return beyond > len(logged) or bool(set(range(stored + 1, pages + 1)) - logged - {never_written})
 
 
 def compare(path: Path, mark: Mark | None, events: int) -> None:
     """``events`` were ever committed, as the database itself says. Raises ``StartupError`` if that is too few."""
     if mark is not None and mark.exact and events < mark.events:
         raise damage(path, f"It has lost its end: {mark.events - events} of the last events are missing")
+
+
+def part_of(path: Path, part: str) -> Path:
+    """Another file of the database ``path``."""
+    return path.with_name(path.name + part)
 
 
 def damage(path: Path, what: str) -> StartupError:

@@ -45,7 +45,7 @@ def apply_batch(engine: Engine, commands: Sequence[Command], now: int) -> list[A
     except Exception as error:
         return _nothing(engine, error, len(commands))
     try:
-        answers = [_apply(engine.rows, command, now) for command in commands]
+        answers = [apply(engine.rows, command, now) for command in commands]
         engine.rows.commit()
     except Exception as error:
         engine.explain(error)  # ends the process, if this is an error after which nothing can be relied upon
@@ -68,7 +68,7 @@ def _one_by_one(engine: Engine, commands: Sequence[Command], now: int) -> list[A
 
 def _alone(engine: Engine, command: Command, now: int) -> Answer:
     try:
-        answer = _apply(engine.rows, command, now)
+        answer = apply(engine.rows, command, now)
         engine.rows.commit()
     except Exception as error:
         explained = engine.explain(error)
@@ -83,7 +83,8 @@ def _nothing(engine: Engine, error: Exception, count: int) -> list[Answer]:
     return answers
 
 
-def _apply(rows: Rows, command: Command, now: int) -> Answer:
+def apply(rows: Rows, command: Command, now: int) -> Answer:
+    """One command in the transaction that is open. If it raises, that is to be rolled back, unless it is Damaged."""
     view = load(rows, command, now)
     try:
         decision = decide(view, command, now)

@@ -21,6 +21,7 @@ from .. import failpoints
 from ..errors import Damaged, ServiceError, StartupError, StoreFull, Unavailable
 from .copying import open_copy, remove_copies
 from .engine import Snapshot, T
+from .fetching import fetch_all
 from .headfile import HeadFile
 from .inspection import compare, damage, inspect
 from .lockfile import LockFile
@@ -162,6 +163,15 @@ class SqliteEngine:
             if getattr(error, "errno", None) == errno.ENOSPC or getattr(error, "sqlite_errorcode", None) in FULL:
                 raise StoreFull("There is no space left for a copy. Free as much as the database takes.") from error
             raise Unavailable("No copy of the database could be made now; the log says why.") from error
+
+    def names(self) -> list[str]:
+        """Of all agents, also of deleted ones that hold theirs. On the writing thread."""
+        return [name for (name,) in fetch_all(self._writer, statements()["list_names"], ())]
+
+    def vouch(self) -> None:
+        """Take the database as it is: from now on this is what must not be lost. On the writing thread."""
+        if self._head is not None:
+            self._head.note(events_ever(self._writer))
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         try:

@@ -1,7 +1,8 @@
 """The reading side of the SQLite engine: queries on one read-only connection, each its own short read transaction."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ..errors import Damaged
 from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
@@ -25,7 +26,10 @@ _LISTS: Mapping[TurnStatus | None, str] = {
 
 
 class SqliteSnapshot:
-    """Implements ``engine.Snapshot``. Every query is fetched whole, so that no read transaction stays open."""
+    """Implements ``engine.Snapshot``. Every query is fetched whole, so that no read transaction stays open.
+
+    What takes more than one statement is read in one transaction: retention may remove rows between the two.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -47,13 +51,15 @@ class SqliteSnapshot:
         return placed if placed is not None and agent in (None, placed.turn.spec.agent) else None
 
     def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page:
-        first, last = self._range(agent)
         statement = _LISTS.get(status, "list_agent_turns" if agent is not None else "list_turns")
-        arguments = {
-            "agent": first, "first_agent": first, "last_agent": last, "status": status and status.value, "after": after,
-            "limit": limit + 1,
-        }  # fmt: skip
-        items = tuple(codec.placed_turn(row) for row in self._all(statement, arguments))
+        with self._at_one_moment():
+            first, last = self._range(agent)
+            arguments = {
+                "agent": first, "first_agent": first, "last_agent": last, "status": status and status.value,
+                "after": after, "limit": limit + 1,
+            }  # fmt: skip
+            rows = self._all(statement, arguments)
+        items = tuple(codec.placed_turn(row) for row in rows)
         return Page(items[:limit], items[limit - 1].turn.id if len(items) > limit else None)
 
     def _range(self, agent: str | None) -> tuple[int, int]:
@@ -71,11 +77,16 @@ class SqliteSnapshot:
 
         What is intact comes first; raises ``Damaged`` only if nothing is.
         """
-        last = LAST if up_to is None else up_to
-        for number, earliest in self._all("find_logs", {"name": agent, "after": after}):
-            if rows := self._all("list_events", (number, after, last, limit)):
-                return _intact(agent, rows, after, earliest)
-        return []
+        earliest, rows = self._event_rows(agent, after, limit, LAST if up_to is None else up_to)
+        return _intact(agent, rows, after, earliest)
+
+    def _event_rows(self, agent: str, after: int, limit: int, last: int) -> tuple[int, list[codec.Row]]:
+        """Where the log that they are of begins, and the rows."""
+        with self._at_one_moment():
+            for number, earliest in self._all("find_logs", {"name": agent, "after": after}):
+                if rows := self._all("list_events", (number, after, last, limit)):
+                    return earliest, rows
+        return 0, []
 
     def read_memory(self, agent: str) -> bytes | None:
         row = self._one("find_memory", (agent,))
@@ -104,6 +115,15 @@ class SqliteSnapshot:
             if name is not None and time < before:
                 agents[name] = None
         return OldLogs(list(agents), rows[-1][0] if len(rows) == LOOKED_AT else None)
+
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:  # some errors end it
+                self._db.execute("ROLLBACK")
 
     def _one(self, statement: str, arguments: tuple[object, ...]) -> codec.Row | None:
         rows = self._all(statement, arguments)

@@ -1,5 +1,6 @@
 """Files that look well, only shorter: found at the start. What was cut off before it was acknowledged is no loss."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import pytest
 
 from pygents_app.errors import StartupError
 from pygents_app.store.headfile import HeadFile, read_mark, remove_mark
+from pygents_app.store.inspection import LOCK_BYTE, inspect
 from pygents_app.store.opening import open_store
 from pygents_app.store.wal import read_log
 from tests.contracts.driver import Clock, Driver, spec
@@ -162,6 +164,29 @@ class TestDatabase:
             refusal(path)
         path.write_bytes(whole)  # noqa: ASYNC240
         assert await opens(path) == 750
+
+    async def test_one_that_grows_past_the_page_that_is_never_written(self, driver: Driver, path: Path) -> None:
+        """That of the byte at 1 GiB: it is in the file once something beyond it is, and in the log never."""
+        await driver.create()
+        await driver.store.close()
+        never_written = LOCK_BYTE // 4096 + 1
+        with altered(path) as content:
+            content[28:32] = (never_written - 10).to_bytes(4, "big")
+        os.truncate(path, (never_written - 10) * 4096)
+        store = open_store(f"sqlite:///{path}")
+        for _ in range(20):
+            await Driver(store, Clock()).submit(*(spec() for _ in range(15)))
+        log = read_log(beside(path, "-wal"))
+        assert log.size > never_written
+        assert never_written not in log.pages
+        inspect(path)
+        os.truncate(path, (never_written - 11) * 4096)
+        with pytest.raises(StartupError, match="end is missing"):
+            inspect(path)
+        os.truncate(path, (never_written - 10) * 4096)
+        await store.close()
+        assert path.stat().st_size > LOCK_BYTE  # noqa: ASYNC240
+        assert await opens(path) == 300
 
     async def test_an_older_copy_in_its_place(self, driver: Driver, path: Path, tmp_path: Path) -> None:
         await driver.create()
