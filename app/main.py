@@ -22,12 +22,12 @@ from .runtime.catalogue import Catalogue
 from .runtime.directory import Directory
 from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
+from .runtime.equipment import Equipment
 from .runtime.executor import Executor
 from .runtime.mailbox import DurableMailbox
 from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
-from .runtime.runner import Equipment
 from .runtime.submission import Submission
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
@@ -37,7 +37,7 @@ from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.subscription import Patience
 
-STOP_SECONDS = 2.5
+STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
 
 

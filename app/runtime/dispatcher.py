@@ -6,7 +6,7 @@ in a notice is a hint; a scan of the store every few seconds finds what a lost h
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -32,6 +32,8 @@ log = logging.getLogger("pygents.dispatcher")
 
 SCAN_SECONDS = 5.0
 SCAN_PAGE = 1000
+END_SECONDS = 0.5
+"""How long the ends of turns whose code has not stopped may take to be written."""
 DRAIN_STEP = 0.05
 """How often the drain looks whether the last turn has ended."""
 
@@ -97,11 +99,21 @@ class Dispatcher:
         self._watch = self._loop.create_task(self._keep_watch(), name="dispatcher")
 
     async def drain(self, seconds: float, grace: float) -> None:
-        """Begin nothing more; let turns end for ``seconds``, then stop them and give their code ``grace`` seconds."""
+        """Begin nothing more; let turns end for ``seconds``, then stop them and give their code ``grace`` seconds.
+
+        Those whose code has not stopped then are ended or put back all the same, before the process takes it along.
+        """
         self._capacity.draining = True
-        await self._idle(seconds)
-        self._executor.assign(*(StopOrder(turn_id, Stop.DRAIN) for turn_id in self._executor.running()))
-        await self._idle(grace)
+        await self._idle(seconds, lambda left: None)
+        told: set[str] = set()
+        await self._idle(grace, partial(self._tell_to_stop, told))
+        self._executor.give_up()
+        await self._idle(END_SECONDS, lambda left: None)
+
+    def _tell_to_stop(self, told: set[str], left: Collection[str]) -> None:
+        """Each once: a turn may have begun after the others were told."""
+        self._executor.assign(*(StopOrder(turn_id, Stop.DRAIN) for turn_id in left if turn_id not in told))
+        told.update(left)
 
     async def close(self) -> None:
         self._capacity.draining = True
@@ -114,10 +126,12 @@ class Dispatcher:
         await self._executor.stop()
         self._silence()
 
-    async def _idle(self, seconds: float) -> None:
+    async def _idle(self, seconds: float, meanwhile: Callable[[Collection[str]], None]) -> None:
+        """Wait until nothing runs and nothing may begin; ``meanwhile`` is told what is left."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._executor.running():  # noqa: ASYNC110 - runners end on another loop; this wait is rare
+                while self._capacity.reserved or self._executor.running():
+                    meanwhile(self._executor.running())
                     await asyncio.sleep(DRAIN_STEP)
 
     # --- what commits tell (any thread) ------------------------------------------------------------------------------
