@@ -153,7 +153,7 @@ class Draft:
     def requeue(self, turn: Turn, outcome: Outcome, at: int) -> Turn:
         """Put a turn whose attempt failed back to the head of the mailbox, to be begun again at ``at``."""
         supersedes = [(turn.started_seq + 1, turn.last_seq)] if turn.values else []
-        data = payloads.retrying(_cause(turn, outcome), at, supersedes)
+        data = payloads.retrying(outcome.passing or _cause(turn, outcome), at, supersedes)
         seq = self.log(EventType.TURN_RETRYING, data, turn.id, turn.attempt)
         position = turn.position or 0
         self.change(queued=self.head.queued + 1, begun=position - 1, retry_at=at)

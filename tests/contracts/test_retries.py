@@ -217,6 +217,7 @@ class TestCrash:
         assert (turn.status, turn.crashes, turn.retry_at) == (TurnStatus.QUEUED, 1, START + 2 * SECOND)
         event = data_of((await driver.log())[-1])
         assert (event["error"]["type"], event["supersedes"]) == ("interrupted", [[4, 4]])
+        assert event["error"]["message"] == "The process ended while the turn was running."
 
     async def test_a_suspect_begins_only_where_it_is_asked_for(self, driver: Driver) -> None:
         await driver.create()

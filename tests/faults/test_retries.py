@@ -226,7 +226,8 @@ class TestDrain:
                 ended = await caller.ended(turn)
                 assert (ended["status"], ended["output"], ended["attempt"]) == ("completed", 2, 2)
                 retrying = [event for event in await caller.of_turn(turn) if event["type"] == "turn.retrying"]
-                assert [event["data"]["error"]["type"] for event in retrying] == ["interrupted"]
+                message = "The service shut down while the turn was running."
+                assert [event["data"]["error"] for event in retrying] == [{"type": "interrupted", "message": message}]
         with closing(sqlite3.connect(service.database)) as database:
             assert database.execute("SELECT sum(crashes) FROM turns").fetchone() == (0,)
 
