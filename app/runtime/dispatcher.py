@@ -6,7 +6,7 @@ in a notice is a hint; a scan of the store every few seconds finds what a lost h
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -14,16 +14,18 @@ from typing import Any, Literal
 
 from .. import failpoints
 from ..clock import Clock
-from ..commands import Claim, Claimed, Promote, Recover, Starter
+from ..commands import Claim, Claimed, Recover, Starter
 from ..draft import is_gone
-from ..errors import AgentNotFound, ServiceError
+from ..errors import AgentNotFound, Damaged, ServiceError
 from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
 from .catalogue import Catalogue
+from .damages import Damages
 from .executor import Executor
 from .orders import Assignment, Order, StopOrder
 from .outcomes import Stop
+from .promoter import Promoter
 from .quarantine import Quarantine
 from .runner import Runner
 from .worker import Block
@@ -48,12 +50,15 @@ class Dispatcher:
         catalogue: Catalogue,
         capacity: Capacity,
         executor: Executor,
+        damages: Damages,
         clock: Clock,
         max_crashes: int,
     ) -> None:
-        self._store, self._catalogue, self._clock = store, catalogue, clock
+        self._store, self._catalogue = store, catalogue
         self._capacity, self._executor, self._max_crashes = capacity, executor, max_crashes
         self._quarantine = Quarantine(free=lambda agent: self._add_ready((agent,)))
+        self._damages = damages
+        self._promoter = Promoter(store=store, clock=clock, starting=capacity.starting, damages=damages)
         self._ready: dict[str, None] = {}
         self._claims: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,7 +97,7 @@ class Dispatcher:
         if failpoints.ARMED:
             failpoints.hit("before-recovery")
         for name in await self._store.owned_agents():
-            with self._capacity.starting() as starter:
+            with self._capacity.starting() as starter, self._damages.outlived(name):
                 await self._store.execute(Recover(name, starter, self._max_crashes))
             if failpoints.ARMED:
                 failpoints.hit("in-recovery")
@@ -177,7 +182,7 @@ class Dispatcher:
     # --- claims ------------------------------------------------------------------------------------------------------
 
     def _add_ready(self, names: tuple[str, ...]) -> None:
-        self._ready.update(dict.fromkeys(names))
+        self._ready.update(dict.fromkeys(name for name in names if name not in self._damages))
         for name in tuple(islice(self._ready, max(0, self._capacity.free))):
             del self._ready[name]
             if not self._executor.waits_with(name):
@@ -187,7 +192,7 @@ class Dispatcher:
         self._capacity.crowded = bool(self._ready)
 
     async def _claim(self, name: str) -> None:
-        with self._capacity.starting() as starter:
+        with self._capacity.starting() as starter, self._damages.outlived(name):
             if starter is None:
                 self._ready[name] = None
                 return
@@ -196,12 +201,14 @@ class Dispatcher:
                 if claimed.next is not None and claimed.next.crashes:
                     await self._claim_suspect(name, starter)
                     return
+            except Damaged:
+                raise
             except AgentNotFound:  # deleted in the meantime
                 return
             except ServiceError as error:
                 log.warning("agent %s could not be claimed: %s", name, error)
                 return
-        self._wait_for_lock(claimed, starter)
+            self._wait_for_lock(claimed, starter)
 
     async def _claim_suspect(self, name: str, starter: Starter) -> None:
         """Its next turn was running when a process ended. A lock is waited for within the quarantine."""
@@ -227,31 +234,24 @@ class Dispatcher:
     async def _keep_watch(self) -> None:
         """Let scheduled turns join their mailboxes when they are due, and look for work that no hint told of."""
         while True:
-            try:
-                due_in = await self._promote()
-                await self._scan()
-            except Exception:
-                log.exception("looking for work failed; trying again")
-                due_in = SCAN_SECONDS
+            looks = (self._promoter.check_clock, self._promoter.promote, self._scan)
+            due_in = min([SCAN_SECONDS, *[await self._try(look) for look in looks]])
             self._nudged.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), min(due_in, SCAN_SECONDS))
+                await asyncio.wait_for(self._nudged.wait(), due_in)
 
-    async def _scan(self) -> None:
+    async def _try(self, look: Callable[[], Awaitable[float]]) -> float:
+        """One that fails must not keep the others from looking. In how many seconds it wants to look again."""
+        try:
+            return await look()
+        except Exception:
+            log.exception("looking for work failed; trying again")
+            return SCAN_SECONDS
+
+    async def _scan(self) -> float:
         """All of them: the first page may be agents that cannot begin."""
         after = ""
         while names := await self._store.ready_agents(SCAN_PAGE, after):
             self._add_ready(tuple(names))
             after = names[-1]
-
-    async def _promote(self) -> float:
-        """Promote what is due; seconds until the next scheduled turn is."""
-        while (due := await self._store.next_due()) is not None:
-            moment, agents = due
-            wait = (moment - self._clock()) / 1_000_000
-            if wait > 0:
-                return wait
-            for name in agents:
-                with self._capacity.starting() as starter, suppress(AgentNotFound):  # deleted in the meantime
-                    await self._store.execute(Promote(name, starter))
         return SCAN_SECONDS
