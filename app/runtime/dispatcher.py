@@ -214,7 +214,11 @@ class Dispatcher:
         """Its next turn was running when a process ended. A lock is waited for within the quarantine."""
         if not self._quarantine.admit(name):
             return
-        claimed = await self._store.execute(Claim(name, starter._replace(suspects=True)))
+        try:
+            claimed = await self._store.execute(Claim(name, starter._replace(suspects=True)))
+        except BaseException:
+            self._quarantine.leave(name)
+            raise
         if claimed.begun is None and not self._wait_for_lock(claimed, starter):
             self._quarantine.leave(name)
 
