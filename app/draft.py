@@ -25,6 +25,7 @@ from .model import (
     TurnSpec,
     TurnStatus,
 )  # fmt: skip
+from .retries import is_early
 
 MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
     TurnStatus.SCHEDULED: frozenset({TurnStatus.QUEUED, TurnStatus.CANCELLED}),
@@ -139,7 +140,7 @@ class Draft:
         definition = self.head.definition
         if is_gone(definition, starter.code_agents) or (turn.crashes and not starter.suspects):
             return False
-        if self.head.retry_at is not None and self.now < self.head.retry_at:
+        if self.head.retry_at is not None and is_early(turn, self.head.retry_at, self.now):
             return False
         return turn.spec.tool in starter.tools or turn.spec.tool not in definition.tools
 
@@ -151,26 +152,32 @@ class Draft:
         return appended
 
     def requeue(self, turn: Turn, outcome: Outcome, at: int) -> Turn:
-        """Put a turn whose attempt failed back to the head of the mailbox, to be begun again at ``at``."""
+        """Put a turn whose attempt failed back to the head of the mailbox, to be begun again at ``at``.
+
+        One that was only interrupted, to shut down, waits for nothing but a node.
+        """
         supersedes = [(turn.started_seq + 1, turn.last_seq)] if turn.values else []
-        data = payloads.retrying(_cause(turn, outcome), at, supersedes)
+        data = payloads.retrying(outcome.passing or _cause(turn, outcome), at, supersedes)
         seq = self.log(EventType.TURN_RETRYING, data, turn.id, turn.attempt)
-        position = turn.position or 0
-        self.change(queued=self.head.queued + 1, begun=position - 1, retry_at=at)
-        return self.move(
-            turn, TurnStatus.QUEUED, last_seq=seq, retry_at=at, values=0, spared=turn.spared + outcome.spares_attempt
-        )
+        position, spared = turn.position or 0, turn.spared + outcome.spares_attempt
+        wait = None if outcome.spares_attempt else at
+        self.change(queued=self.head.queued + 1, begun=position - 1, retry_at=wait)
+        return self.move(turn, TurnStatus.QUEUED, last_seq=seq, retry_at=wait, values=0, spared=spared)
 
     def end(self, turn: Turn, outcome: Outcome, returned: str | None = None) -> Turn:
-        """Write the one terminal event of a turn. A cancel that was committed before wins over any other outcome."""
+        """Write the one terminal event of a turn. A cancel that was committed before wins over any other outcome.
+
+        The clock may have been set back since the turn began; it does not end before that.
+        """
         if turn.cancel is not None:
             outcome = Outcome(TurnStatus.CANCELLED)
         seq = self.log(*_terminal(turn, outcome, returned), turn.id, turn.attempt)
         if outcome.status in (TurnStatus.ERROR, TurnStatus.TIMEOUT):
             self.change(last_error=_last_error(turn, outcome, self.now))
+        end_time = max(self.now, turn.start_time or 0)
         return self.move(
-            turn, outcome.status, last_seq=seq, end_time=self.now, output=outcome.output, error=outcome.error,
-        )  # fmt: skip
+            turn, outcome.status, last_seq=seq, end_time=end_time, output=outcome.output, error=outcome.error
+        )
 
 
 def is_gone(definition: Definition, code_agents: frozenset[str]) -> bool:

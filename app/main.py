@@ -15,19 +15,21 @@ from .api.install import Application, install
 from .api.services import Services
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
+from .model import Definition
 from .ports import Store
 from .runtime.administration import Administration
 from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
+from .runtime.damages import Damages
 from .runtime.directory import Directory
 from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
+from .runtime.equipment import Equipment
 from .runtime.executor import Executor
 from .runtime.mailbox import DurableMailbox
 from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
-from .runtime.runner import Equipment
 from .runtime.submission import Submission
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
@@ -37,7 +39,7 @@ from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.subscription import Patience
 
-STOP_SECONDS = 2.5
+STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
 
 
@@ -49,8 +51,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings, agents: Sequence[Agent]) -> None:
-        node = new_id()
-        catalogue = Catalogue()
+        node, catalogue, damages = new_id(), Catalogue(), Damages()
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
         store: Store = open_store(settings.store, durability=settings.durability)
         starter = Starter(node, catalogue.lockless, roster.names)
@@ -77,13 +78,14 @@ class Service:
             catalogue=catalogue,
             capacity=capacity,
             executor=executor,
+            damages=damages,
             clock=system_clock,
             max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
-        self._hub, self._dispatcher = hub, dispatcher
-        self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings))
+        self._hub, self._dispatcher, self._damages = hub, dispatcher, damages
+        self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings), damages=damages)
         self._directory = Directory(reads=store, roster=roster)
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock)
         self.services = Services(
@@ -109,12 +111,16 @@ class Service:
         self._started = True
         loop = asyncio.get_running_loop()
         self._hub.start(loop)
-        await asyncio.gather(*(self._store.execute(CreateAgent(each)) for each in self._roster.definitions()))
+        await asyncio.gather(*(self._seed(each) for each in self._roster.definitions()))
         self._directory.start(loop)
         AgentRegistry.resolver = self._directory.find
         await self._dispatcher.start()
         self._watchdog.start()
         self._pruner.start()
+
+    async def _seed(self, definition: Definition) -> None:
+        with self._damages.outlived(definition.name):
+            await self._store.execute(CreateAgent(definition))
 
     async def drain(self) -> None:
         """Begin no turn and take none; end the streams; let running turns finish for the time that is set."""

@@ -234,6 +234,7 @@ class Outcome(NamedTuple):
     """How an execution ended. ``output`` and ``error`` are JSON.
 
     ``interrupted``: by the end of the process; ``spares_attempt``: the service wanted it so, to shut down.
+    ``passing``: the error as it is told if the turn is run again, where that is another one.
     """
 
     status: Literal[TurnStatus.COMPLETED, TurnStatus.TIMEOUT, TurnStatus.ERROR, TurnStatus.CANCELLED]
@@ -241,6 +242,7 @@ class Outcome(NamedTuple):
     error: bytes | None = None
     interrupted: bool = False
     spares_attempt: bool = False
+    passing: bytes | None = None
 
 
 class Begun(NamedTuple):

@@ -25,6 +25,15 @@ def retry_at(turn: Turn, outcome: Outcome, now: int) -> int | None:
     return now + round(pause(policy, turn.id, used) * MICROSECONDS) if used < policy.max_attempts else None
 
 
+def is_early(turn: Turn, at: int, now: int) -> bool:
+    """Whether the attempt that was set for ``at`` has to wait.
+
+    Further off than the policy's longest pause it was set by a clock that was ahead, and is due.
+    """
+    policy = turn.spec.retry
+    return policy is not None and 0 < at - now <= round(policy.max_delay * MICROSECONDS)
+
+
 def pause(policy: Retry, turn_id: str, used: int) -> float:
     """Seconds before the attempt that follows ``used`` ones: exponential, capped, and with jitter its upper half.
 

@@ -12,6 +12,7 @@ INTERRUPTED = Outcome(
     TurnStatus.ERROR,
     error=payloads.error("interrupted", "The process ended while the turn was running; it was not run again."),
     interrupted=True,
+    passing=payloads.error("interrupted", "The process ended while the turn was running."),
 )
 
 

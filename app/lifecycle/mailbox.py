@@ -4,6 +4,7 @@ from .. import errors
 from ..commands import Cancel, Cancelled, Claimed, Enqueue, Enqueued, GuardNeeded, Promote
 from ..draft import Decision, Draft, is_gone
 from ..model import Head, KeyRecord, Outcome, PlacedTurn, Turn, TurnRef, TurnStatus
+from ..retries import is_early
 from .view import View, check_fence, check_tool, known
 
 PUT_HOOKS = frozenset({"before_put", "after_put"})
@@ -81,11 +82,11 @@ def promote(view: View, command: Promote, now: int) -> Decision:
     head = known(view.head, command.agent)
     draft = Draft(head, now)
     first = draft.join_due(view.due, view.next)
-    if head.retry_at is not None and head.retry_at <= now:
+    if head.retry_at is not None and not (first is not None and is_early(first, head.retry_at, now)):
         draft.change(retry_at=None)
     if head.idle:
         draft.start(first, command.starter)
-    return draft.done(Claimed(draft.begun))
+    return draft.done(Claimed(draft.begun)) if draft.head is not head else Decision(Claimed(None))
 
 
 def mailbox_full(head: Head, limit: int) -> errors.MailboxFull:

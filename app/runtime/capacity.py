@@ -30,6 +30,11 @@ class Capacity:
     def free(self) -> int:
         return 0 if self.draining else self._concurrency - self.busy() - self._reserved
 
+    @property
+    def reserved(self) -> int:
+        """How many commands that may begin a turn are on their way."""
+        return self._reserved
+
     def accepts(self) -> bool:
         """Whether turns from outside are taken."""
         return not self.draining

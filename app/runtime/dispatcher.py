@@ -6,7 +6,7 @@ in a notice is a hint; a scan of the store every few seconds finds what a lost h
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -14,16 +14,18 @@ from typing import Any, Literal
 
 from .. import failpoints
 from ..clock import Clock
-from ..commands import Claim, Claimed, Promote, Recover, Starter
+from ..commands import Claim, Claimed, Recover, Starter
 from ..draft import is_gone
-from ..errors import AgentNotFound, ServiceError
+from ..errors import AgentNotFound, Damaged, ServiceError
 from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
 from .catalogue import Catalogue
+from .damages import Damages
 from .executor import Executor
 from .orders import Assignment, Order, StopOrder
 from .outcomes import Stop
+from .promoter import Promoter
 from .quarantine import Quarantine
 from .runner import Runner
 from .worker import Block
@@ -32,6 +34,8 @@ log = logging.getLogger("pygents.dispatcher")
 
 SCAN_SECONDS = 5.0
 SCAN_PAGE = 1000
+END_SECONDS = 0.5
+"""How long the ends of turns whose code has not stopped may take to be written."""
 DRAIN_STEP = 0.05
 """How often the drain looks whether the last turn has ended."""
 
@@ -46,12 +50,15 @@ class Dispatcher:
         catalogue: Catalogue,
         capacity: Capacity,
         executor: Executor,
+        damages: Damages,
         clock: Clock,
         max_crashes: int,
     ) -> None:
-        self._store, self._catalogue, self._clock = store, catalogue, clock
+        self._store, self._catalogue = store, catalogue
         self._capacity, self._executor, self._max_crashes = capacity, executor, max_crashes
         self._quarantine = Quarantine(free=lambda agent: self._add_ready((agent,)))
+        self._damages = damages
+        self._promoter = Promoter(store=store, clock=clock, starting=capacity.starting, damages=damages)
         self._ready: dict[str, None] = {}
         self._claims: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,18 +97,28 @@ class Dispatcher:
         if failpoints.ARMED:
             failpoints.hit("before-recovery")
         for name in await self._store.owned_agents():
-            with self._capacity.starting() as starter:
+            with self._capacity.starting() as starter, self._damages.outlived(name):
                 await self._store.execute(Recover(name, starter, self._max_crashes))
             if failpoints.ARMED:
                 failpoints.hit("in-recovery")
         self._watch = self._loop.create_task(self._keep_watch(), name="dispatcher")
 
     async def drain(self, seconds: float, grace: float) -> None:
-        """Begin nothing more; let turns end for ``seconds``, then stop them and give their code ``grace`` seconds."""
+        """Begin nothing more; let turns end for ``seconds``, then stop them and give their code ``grace`` seconds.
+
+        Those whose code has not stopped then are ended or put back all the same, before the process takes it along.
+        """
         self._capacity.draining = True
-        await self._idle(seconds)
-        self._executor.assign(*(StopOrder(turn_id, Stop.DRAIN) for turn_id in self._executor.running()))
-        await self._idle(grace)
+        await self._idle(seconds, lambda left: None)
+        told: set[str] = set()
+        await self._idle(grace, partial(self._tell_to_stop, told))
+        self._executor.give_up()
+        await self._idle(END_SECONDS, lambda left: None)
+
+    def _tell_to_stop(self, told: set[str], left: Collection[str]) -> None:
+        """Each once: a turn may have begun after the others were told."""
+        self._executor.assign(*(StopOrder(turn_id, Stop.DRAIN) for turn_id in left if turn_id not in told))
+        told.update(left)
 
     async def close(self) -> None:
         self._capacity.draining = True
@@ -114,10 +131,12 @@ class Dispatcher:
         await self._executor.stop()
         self._silence()
 
-    async def _idle(self, seconds: float) -> None:
+    async def _idle(self, seconds: float, meanwhile: Callable[[Collection[str]], None]) -> None:
+        """Wait until nothing runs and nothing may begin; ``meanwhile`` is told what is left."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._executor.running():  # noqa: ASYNC110 - runners end on another loop; this wait is rare
+                while self._capacity.reserved or self._executor.running():
+                    meanwhile(self._executor.running())
                     await asyncio.sleep(DRAIN_STEP)
 
     # --- what commits tell (any thread) ------------------------------------------------------------------------------
@@ -163,7 +182,7 @@ class Dispatcher:
     # --- claims ------------------------------------------------------------------------------------------------------
 
     def _add_ready(self, names: tuple[str, ...]) -> None:
-        self._ready.update(dict.fromkeys(names))
+        self._ready.update(dict.fromkeys(name for name in names if name not in self._damages))
         for name in tuple(islice(self._ready, max(0, self._capacity.free))):
             del self._ready[name]
             if not self._executor.waits_with(name):
@@ -173,7 +192,7 @@ class Dispatcher:
         self._capacity.crowded = bool(self._ready)
 
     async def _claim(self, name: str) -> None:
-        with self._capacity.starting() as starter:
+        with self._capacity.starting() as starter, self._damages.outlived(name):
             if starter is None:
                 self._ready[name] = None
                 return
@@ -182,18 +201,24 @@ class Dispatcher:
                 if claimed.next is not None and claimed.next.crashes:
                     await self._claim_suspect(name, starter)
                     return
+            except Damaged:
+                raise
             except AgentNotFound:  # deleted in the meantime
                 return
             except ServiceError as error:
                 log.warning("agent %s could not be claimed: %s", name, error)
                 return
-        self._wait_for_lock(claimed, starter)
+            self._wait_for_lock(claimed, starter)
 
     async def _claim_suspect(self, name: str, starter: Starter) -> None:
         """Its next turn was running when a process ended. A lock is waited for within the quarantine."""
         if not self._quarantine.admit(name):
             return
-        claimed = await self._store.execute(Claim(name, starter._replace(suspects=True)))
+        try:
+            claimed = await self._store.execute(Claim(name, starter._replace(suspects=True)))
+        except BaseException:
+            self._quarantine.leave(name)
+            raise
         if claimed.begun is None and not self._wait_for_lock(claimed, starter):
             self._quarantine.leave(name)
 
@@ -213,31 +238,24 @@ class Dispatcher:
     async def _keep_watch(self) -> None:
         """Let scheduled turns join their mailboxes when they are due, and look for work that no hint told of."""
         while True:
-            try:
-                due_in = await self._promote()
-                await self._scan()
-            except Exception:
-                log.exception("looking for work failed; trying again")
-                due_in = SCAN_SECONDS
+            looks = (self._promoter.check_clock, self._promoter.promote, self._scan)
+            due_in = min([SCAN_SECONDS, *[await self._try(look) for look in looks]])
             self._nudged.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), min(due_in, SCAN_SECONDS))
+                await asyncio.wait_for(self._nudged.wait(), due_in)
 
-    async def _scan(self) -> None:
+    async def _try(self, look: Callable[[], Awaitable[float]]) -> float:
+        """One that fails must not keep the others from looking. In how many seconds it wants to look again."""
+        try:
+            return await look()
+        except Exception:
+            log.exception("looking for work failed; trying again")
+            return SCAN_SECONDS
+
+    async def _scan(self) -> float:
         """All of them: the first page may be agents that cannot begin."""
         after = ""
         while names := await self._store.ready_agents(SCAN_PAGE, after):
             self._add_ready(tuple(names))
             after = names[-1]
-
-    async def _promote(self) -> float:
-        """Promote what is due; seconds until the next scheduled turn is."""
-        while (due := await self._store.next_due()) is not None:
-            moment, agents = due
-            wait = (moment - self._clock()) / 1_000_000
-            if wait > 0:
-                return wait
-            for name in agents:
-                with self._capacity.starting() as starter, suppress(AgentNotFound):  # deleted in the meantime
-                    await self._store.execute(Promote(name, starter))
         return SCAN_SECONDS

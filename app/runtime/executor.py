@@ -12,8 +12,11 @@ from pygents_core.tool import Tool
 
 from ..model import Begun, Definition, Turn
 from .capacity import Capacity
+from .equipment import Equipment, new_scribe
 from .orders import Assignment, Order, StopOrder
-from .runner import Equipment, Runner, is_telling
+from .outcomes import DRAINED, Stop
+from .runner import Runner, is_telling
+from .scribe import Ending
 from .worker import Block, Worker
 from .workers import Workers
 
@@ -44,6 +47,8 @@ class Executor:
         self._workers.start(self._execute)
 
     async def stop(self) -> None:
+        for runner in self._all():  # one that has begun only now was not told yet why it is cancelled
+            runner.stop(Stop.DRAIN)
         await self._workers.stop()
 
     def assign(self, *orders: Order) -> None:
@@ -78,10 +83,25 @@ class Executor:
         return self._workers.exhausted
 
     def running(self) -> list[str]:
-        """The ids of the turns that have begun and not ended, those that are assigned included."""
+        """The ids of the turns that have begun and whose end is not written, those that are assigned included."""
+        before = self._open()  # its end may begin another, which is assigned and then taken while this looks
         orders = self._workers.waiting()
         assigned = [order.turn.id for order in orders if isinstance(order, Assignment) and order.begun]
-        return [*(each.turn.id for each in self._all() if each.has_begun and not each.abandoned), *assigned]
+        return list(dict.fromkeys([*before, *assigned, *self._open()]))
+
+    def _open(self) -> list[str]:
+        return [each.turn.id for each in self._all() if each.is_open]
+
+    def give_up(self) -> None:
+        """Before the process ends: write the ends of the turns that are left, from the calling loop.
+
+        A loop that runs tools may be blocked, and not be known to be yet.
+        """
+        for runner in self._all():
+            if (ending := runner.at_once(hears=not self._workers.is_blocked(runner.loop))) is not None:
+                runner.abandon_from_outside(ending)
+        for begun in self._workers.withdraw():
+            new_scribe(begun, self._equipment).finish(Ending(DRAINED))
 
     def runner_of(self, task: "asyncio.Task[object] | None") -> Runner | None:
         """Whose code the task is, be it one that the turn's code has started."""

@@ -49,6 +49,7 @@ DRAINED = Outcome(
     error=payloads.error("interrupted", "The service shut down while the turn was running; it was not run again."),
     interrupted=True,
     spares_attempt=True,
+    passing=payloads.error("interrupted", "The service shut down while the turn was running."),
 )
 
 

@@ -13,9 +13,10 @@ from time import monotonic
 from typing import NamedTuple
 
 from ..clock import Clock
-from ..commands import Prune
+from ..commands import Prune, Pruned
 from ..errors import AgentNotFound, ServiceError
 from ..ports import Notice, Store
+from .damages import Damages
 
 log = logging.getLogger("pygents.pruner")
 
@@ -44,8 +45,8 @@ class Retention(NamedTuple):
 class Pruner:
     """Lives on the loop that calls ``start``, until ``stop``."""
 
-    def __init__(self, *, store: Store, clock: Clock, retention: Retention) -> None:
-        self._store, self._clock, self._retention = store, clock, retention
+    def __init__(self, *, store: Store, clock: Clock, retention: Retention, damages: Damages) -> None:
+        self._store, self._clock, self._retention, self._damages = store, clock, retention, damages
         self._step = min(SLICE_ROWS, max(1, retention.events // STEPS))
         self._grown: deque[str] = deque()
         self._pinned: set[str] = set()
@@ -121,18 +122,20 @@ class Pruner:
         until = monotonic() + LOOK_SECONDS
         while left and monotonic() < until:
             name = left.popleft()
-            with suppress(AgentNotFound):
-                if await _timed(self._slice(name)) >= SLICE_ROWS // 2:
-                    left.append(name)
+            if await _timed(self._slice(name)) >= SLICE_ROWS // 2:
+                left.append(name)
         self._grown.extend(left)
 
     async def _slice(self, name: str) -> int:
+        if name in self._damages:
+            return 0
         now = self._clock()
         self._pinned.add(name)  # first: the turn may end before this task hears that it is in the way
         ended_before = now - round(TURN_SECONDS * MICROSECONDS)
-        pruned = await self._store.execute(
-            Prune(name, self._retention.events, now - self._age(), ended_before, SLICE_ROWS)
-        )
+        prune = Prune(name, self._retention.events, now - self._age(), ended_before, SLICE_ROWS)
+        pruned = Pruned(0)
+        with self._damages.outlived(name), suppress(AgentNotFound):
+            pruned = await self._store.execute(prune)
         if not pruned.pinned:
             self._pinned.discard(name)
         return pruned.rows

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from pygents_core.agent import Agent
 from pygents_core.turn import StopReason
@@ -20,18 +20,15 @@ from pygents_core.turn import Turn as CoreTurn
 from .. import failpoints
 from ..errors import ServiceError
 from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
-from ..ports import Store
-from .capacity import Capacity
 from .claiming import Claiming, NotBegun
-from .encoding import Limits, encode_memory, encode_value
+from .encoding import encode_memory, encode_value
 from .entry import Entry
+from .equipment import Equipment, new_scribe
 from .mailbox import Sender, as_library_error, running_sender
 from .orders import Assignment, Order, StopOrder
 from .outcomes import CANCELLED, DamagedTurn, Output, Stop, ToolRemoved, outcome_of
-from .roster import Roster
 from .scribe import Ending, Scribe
 from .stopping import Stopping
-from .submission import Submission
 from .translation import core_turn, request_of
 from .turn_tasks import TurnTasks
 
@@ -44,16 +41,6 @@ _background: set[asyncio.Task[None]] = set()
 def is_telling(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether such a hook runs on that loop."""
     return any(task.get_loop() is loop for task in tuple(_background))
-
-
-class Equipment(NamedTuple):
-    """What all runners of a process share."""
-
-    store: Store
-    roster: Roster
-    submission: Submission
-    capacity: Capacity
-    limits: Limits
 
 
 class Moved(Exception):
@@ -107,6 +94,12 @@ class Runner:
     @property
     def has_begun(self) -> bool:
         return self._scribe is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the turn has begun, and its end is not written."""
+        scribe = self._outside or self._scribe
+        return scribe is not None and not scribe.has_ended
 
     @property
     def was_refused(self) -> bool:
@@ -204,14 +197,7 @@ class Runner:
 
     def _new_scribe(self, begun: Begun) -> Scribe:
         self.turn, self._begun = begun.turn, begun
-        return Scribe(
-            begun,
-            store=self._kit.store,
-            capacity=self._kit.capacity,
-            mailbox_limit=self._kit.limits.mailbox,
-            lost=self._lost,
-            ended=self._through,
-        )
+        return new_scribe(begun, self._kit, lost=self._lost, ended=self._through)
 
     async def _take(self, value: Any) -> None:
         encoded = encode_value(value, self._values, self._kit.limits)
@@ -286,6 +272,13 @@ class Runner:
         deadline = core.deadline if core is not None else None
         return self._stopping.overdue(now - self._kit.limits.cancel_grace, deadline, runs=not self._task.done())
 
+    def at_once(self, *, hears: bool) -> Ending | None:
+        """How the turn ends if the process is about to; None if by itself. ``hears``: its loop is not blocked."""
+        core = self._core
+        if self._scribe is None or self.abandoned or (hears and self._task.done()):
+            return None
+        return self._stopping.at_once(core.deadline if core is not None else None)
+
     def abandon(self, ending: Ending) -> None:
         """On its loop: end the turn although its code has not stopped."""
         if self._scribe is not None and not self.abandoned and not self._task.done():
@@ -293,7 +286,7 @@ class Runner:
             self._scribe.abandon(ending)
 
     def abandon_from_outside(self, ending: Ending) -> None:
-        """On another loop, because this one is blocked: a scribe of that loop writes the end.
+        """On another loop, because this one is blocked or the process ends: a scribe of that loop writes the end.
 
         Whatever this runner writes later is refused, values that it had not handed over included, and its own scribe
         then releases the agent. If the loop comes back and its own end is committed first, the other one is refused.

@@ -59,6 +59,8 @@ class Scribe:
         self._released: Release | None = None
         self._held = False
         self._turn: Turn | None = None
+        self.has_ended = False
+        """Whether the turn's end is written, or was not accepted."""
 
     async def value(self, encoded: bytes) -> None:
         """Log a value, together with others; waits while too many are pending."""
@@ -121,6 +123,7 @@ class Scribe:
             self._written(command, done.result() if error is None and not done.cancelled() else None)
 
     def _written(self, command: Finish | Release, reply: object) -> None:
+        self.has_ended = True
         if isinstance(reply, Finished):
             self._turn = reply.turn
         if isinstance(command, Release) or not command.hold:

@@ -33,3 +33,12 @@ class Stopping:
         if self._asked_at is not None and self._asked_at < since:
             return Ending(CANCELLED if self.why is Stop.CANCEL else DRAINED)
         return Ending(TIMED_OUT) if runs and deadline is not None and deadline < since else None
+
+    def at_once(self, deadline: float | None) -> Ending:
+        """How the turn ends if the process is about to, whatever its code has been told."""
+        if self._left is not None:
+            return self._left[1]
+        if self.why is Stop.CANCEL:
+            return Ending(CANCELLED)
+        told_at = self._asked_at if self._asked_at is not None else monotonic()
+        return Ending(TIMED_OUT if deadline is not None and deadline < told_at else DRAINED)

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from ..model import Begun
 from .calls import Call
-from .orders import Order
+from .orders import Assignment, Order
 from .worker import Block, Worker
 
 log = logging.getLogger("pygents.worker")
@@ -74,6 +75,14 @@ class Workers:
     def waiting(self) -> tuple[Order, ...]:
         """The orders that nobody has taken yet."""
         return tuple(order for order in tuple(self._inbox) if not isinstance(order, Call))
+
+    def withdraw(self) -> list[Begun]:
+        """The begun turns that nobody has taken yet: nobody will."""
+        with self.paused() as is_paused:
+            orders = [order for order in self._inbox if isinstance(order, Assignment)] if is_paused else []
+            for order in orders:
+                self._inbox.remove(order)
+        return [order.begun for order in orders if order.begun is not None]
 
     @property
     def depth(self) -> int:

@@ -198,10 +198,49 @@ class TestDrain:
         begun = await driver.begin(retried(replace(STEADY, max_attempts=1)))
         for attempt in (1, 2, 3):
             turn = (await driver.finish(begun, DRAINED)).turn
-            assert (turn.status, turn.attempt, turn.retry_at) == (TurnStatus.QUEUED, attempt, driver.clock.now)
-            await driver.promote()
+            assert (turn.status, turn.attempt, turn.retry_at) == (TurnStatus.QUEUED, attempt, None)
+            assert (await driver.store.ready_agents(10), await driver.store.next_due()) == (["a"], None)
             begun = await next_begun(driver)
         assert (await driver.finish(begun, FAILED)).turn.status is TurnStatus.ERROR
+
+
+DAY = 24 * 3600 * SECOND
+
+
+class TestWrongClock:
+    """A day ahead when the attempt fails, right afterwards: no pause is longer than the policy's longest."""
+
+    async def fail_a_day_ahead(self, driver: Driver) -> Begun:
+        await driver.create()
+        begun = await driver.begin(retried())
+        driver.clock.now += DAY
+        await driver.finish(begun, FAILED)
+        driver.clock.now = START
+        return begun
+
+    async def test_whatever_would_begin_it_does(self, driver: Driver) -> None:
+        begun = await self.fail_a_day_ahead(driver)
+        claimed = await next_begun(driver)
+        assert (claimed.turn.id, claimed.turn.attempt) == (begun.turn.id, 2)
+
+    async def test_a_promotion_makes_it_ready(self, driver: Driver) -> None:
+        await self.fail_a_day_ahead(driver)
+        await driver.promote()
+        assert (await driver.store.ready_agents(10), await driver.store.next_due()) == (["a"], None)
+
+    async def test_what_may_be_a_pause_is_one(self, driver: Driver) -> None:
+        await self.fail_a_day_ahead(driver)
+        driver.clock.now = START + DAY + 2 * SECOND - 5 * SECOND
+        assert (await driver.claim()).begun is None
+        driver.clock.now -= 1
+        assert (await driver.claim()).begun is not None
+
+    async def test_no_turn_ends_before_it_has_begun(self, driver: Driver) -> None:
+        await driver.create()
+        begun = await driver.begin()
+        driver.clock.now -= DAY
+        turn = (await driver.finish(begun)).turn
+        assert turn.start_time == turn.end_time == START
 
 
 class TestCrash:
@@ -217,6 +256,7 @@ class TestCrash:
         assert (turn.status, turn.crashes, turn.retry_at) == (TurnStatus.QUEUED, 1, START + 2 * SECOND)
         event = data_of((await driver.log())[-1])
         assert (event["error"]["type"], event["supersedes"]) == ("interrupted", [[4, 4]])
+        assert event["error"]["message"] == "The process ended while the turn was running."
 
     async def test_a_suspect_begins_only_where_it_is_asked_for(self, driver: Driver) -> None:
         await driver.create()

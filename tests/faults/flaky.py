@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from pygents_core import Agent, Retry, Turn, current_agent, current_turn, tool
@@ -61,6 +63,24 @@ async def patient(path: str, gate: str) -> int:
     return number
 
 
+@tool(retry=Retry(1))
+async def stubborn(path: str, gate: str) -> int:
+    """Go on, however often it is told to stop."""
+    number = count(path)
+    while not os.path.exists(gate):  # noqa: ASYNC240
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.005)
+    return number
+
+
+@tool(retry=Retry(1))
+async def blocking(path: str, gate: str) -> int:
+    number = count(path)
+    while not os.path.exists(gate):  # noqa: ASYNC240
+        time.sleep(0.005)  # noqa: ASYNC251 - it is the point
+    return number
+
+
 @tool(retry=QUICK)
 async def sends_and_fails(path: str, to: str, failures: int) -> None:
     number = count(path)
@@ -78,4 +98,4 @@ async def locked(path: str, failures: int) -> int:
     return number
 
 
-Agent("one", "Fails for a while", [echo, flaky, slow, deadly, patient, sends_and_fails, locked])
+Agent("one", "Fails for a while", [echo, flaky, slow, deadly, patient, stubborn, blocking, sends_and_fails, locked])

@@ -1,7 +1,9 @@
 """Attempts on a real server: tried again after errors, limits and the ends of processes, and given up in the end."""
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -201,6 +203,33 @@ class TestDrain:
             gate.touch()
             ended = await caller.ended(turn)
             assert (ended["status"], ended["output"], ended["attempt"]) == ("completed", 5, 5)
+
+    @pytest.mark.parametrize("tools", [("stubborn",), ("patient", "blocking")])
+    async def test_code_that_does_not_stop_is_put_back_as_well(
+        self, start: Start, tmp_path: Path, tools: tuple[str, ...]
+    ) -> None:
+        """Be it that it will not, that it blocks its loop, or that it is on the loop that another one blocks."""
+        service, gate = start(drain=0.2), tmp_path / "gate"
+        paths = [tmp_path / tool for tool in tools]
+        async with calling(service.url) as caller:
+            turns = []
+            for tool, path in zip(tools, paths, strict=True):
+                agent, once = await caller.make_agent(tool), {"max_attempts": 1}
+                turns.append(await caller.submit(agent, tool, args=[str(path), str(gate)], retry=once))
+                await eventually(partial(_tried, path, 1))
+            began = time.monotonic()
+            service.stop()
+            assert time.monotonic() - began < 0.2 + 5
+            service.start()
+            gate.touch()
+            for turn in turns:
+                ended = await caller.ended(turn)
+                assert (ended["status"], ended["output"], ended["attempt"]) == ("completed", 2, 2)
+                retrying = [event for event in await caller.of_turn(turn) if event["type"] == "turn.retrying"]
+                message = "The service shut down while the turn was running."
+                assert [event["data"]["error"] for event in retrying] == [{"type": "interrupted", "message": message}]
+        with closing(sqlite3.connect(service.database)) as database:
+            assert database.execute("SELECT sum(crashes) FROM turns").fetchone() == (0,)
 
 
 def _tried(path: Path, number: int) -> bool:

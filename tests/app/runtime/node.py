@@ -30,6 +30,7 @@ class FlawedStore:
         self.commands: list[Command] = []
         self.refuse: Callable[[Command], Exception | None] = lambda command: None
         self._inner: LocalStore = open_store("memory://")
+        self._replaced: list[LocalStore] = []
 
     def execute(self, command: Command) -> "asyncio.Future[Any]":
         self.commands.append(command)
@@ -39,6 +40,15 @@ class FlawedStore:
         refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         refused.set_exception(error)
         return refused
+
+    def replace(self, inner: LocalStore) -> None:
+        """Be this store instead."""
+        self._replaced.append(self._inner)
+        self._inner = inner
+
+    async def close(self) -> None:
+        for store in (self._inner, *self._replaced):
+            await store.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -7,10 +7,11 @@ from typing import Any, cast
 import pytest
 
 from pygents_app.commands import Prune, Pruned
-from pygents_app.errors import AgentNotFound, Unavailable
+from pygents_app.errors import AgentNotFound, Damaged, Unavailable
 from pygents_app.model import Event, EventType, Turn, TurnSpec, TurnStatus
 from pygents_app.ports import Listener, Notice, OldLogs, Store
 from pygents_app.runtime import pruner
+from pygents_app.runtime.damages import Damages
 from pygents_app.runtime.pruner import GRACE_SECONDS, Pruner, Retention
 from pygents_app.streaming.subscription import PATIENCE
 from tests.helpers import eventually
@@ -54,12 +55,15 @@ class Slices:
         self.pruned.append(command)
         if command.agent == "gone":
             raise AgentNotFound("gone")
+        if command.agent == "bad":
+            raise Damaged("The row of agent 'bad'")
         rows = 500 if sum(each.agent == command.agent for each in self.pruned) % 2 else 249
         return Pruned(rows, command.agent in self.pinned)
 
 
 def make(store: Slices, events: int = 100) -> Pruner:
-    return Pruner(store=cast(Store, store), clock=lambda: NOW, retention=Retention(events, 60))
+    kept = Retention(events, 60)
+    return Pruner(store=cast(Store, store), clock=lambda: NOW, retention=kept, damages=Damages())
 
 
 @pytest.fixture(autouse=True)
@@ -123,9 +127,29 @@ class TestLogs:
 
     async def test_those_that_are_old(self) -> None:
         store = Slices()
-        store.old = ["one", "gone", "two"]
+        store.old = ["one", "gone", "bad", "two"]
         await make(store).prune()
-        assert [command.agent for command in store.pruned] == ["one", "one", "gone", "two", "two"]
+        assert [command.agent for command in store.pruned] == ["one", "one", "gone", "bad", "two", "two"]
+
+    async def test_a_damaged_one_is_tried_once(self) -> None:
+        store = Slices()
+        store.old = ["bad", "one"]
+        made = make(store)
+        await made.prune()
+        await made.prune()
+        assert [command.agent for command in store.pruned] == ["bad", "one", "one", "one", "one"]
+
+    async def test_one_that_is_gone_is_not_waited_for(self) -> None:
+        store = Slices()
+        store.long = ["gone"]
+        made = make(store)
+        made.start()
+        await eventually(lambda: store.pruned)
+        store.hear(Notice(ended=[Turn(TurnSpec("t", "gone", "greet"), TurnStatus.CANCELLED, 0, 1, 2)]))
+        store.hear(Notice([event("busy", pruner.SLICE_ROWS)]))
+        await eventually(lambda: len(store.pruned) > 1)
+        await made.stop()
+        assert {command.agent for command in store.pruned[1:]} == {"busy"}
 
     async def test_all_that_a_sweep_finds(self) -> None:
         store = Slices()

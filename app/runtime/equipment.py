@@ -1,0 +1,32 @@
+"""What all runners of a process share."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..model import Begun, Turn
+from ..ports import Store
+from .capacity import Capacity
+from .encoding import Limits
+from .roster import Roster
+from .scribe import Scribe
+from .submission import Submission
+
+
+class Equipment(NamedTuple):
+    store: Store
+    roster: Roster
+    submission: Submission
+    capacity: Capacity
+    limits: Limits
+
+
+def new_scribe(
+    begun: Begun,
+    kit: Equipment,
+    *,
+    lost: Callable[[], object] = lambda: None,
+    ended: Callable[[Turn | None], None] = lambda turn: None,
+) -> Scribe:
+    """One that writes for a begun turn, on the loop that calls."""
+    limit = kit.limits.mailbox
+    return Scribe(begun, store=kit.store, capacity=kit.capacity, mailbox_limit=limit, lost=lost, ended=ended)
