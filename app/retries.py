@@ -31,7 +31,7 @@ def is_early(turn: Turn, at: int, now: int) -> bool:
     Further off than the policy's longest pause it was set by a clock that was ahead, and is due.
     """
     policy = turn.spec.retry
-    return policy is not None and 0 < at - now <= round(policy.max_delay * MICROSECONDS)
+    return policy is not None and 0 < at - now <= round(policy.cap * MICROSECONDS)
 
 
 def pause(policy: Retry, turn_id: str, used: int) -> float:
