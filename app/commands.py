@@ -85,10 +85,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Append:
+    """Log values of the running turn; ``attempt`` as in ``Finish``."""
+
     agent: str
     turn_id: str
     fence: Fence
     values: tuple[bytes, ...]
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def claim(view: View, command: Claim, now: int) -> Decision:
 
 def append(view: View, command: Append, now: int) -> Decision:
     head = check_fence(view.head, command.fence, command.turn_id)
-    turn = loaded(view.turn)
+    turn = loaded(view.turn, command.attempt)
     if turn.cancel is not None:  # after a committed cancel nothing of the turn is logged but its end
         return Decision(Appended(head.latest))
     draft = Draft(head, now)

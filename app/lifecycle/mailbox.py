@@ -13,6 +13,8 @@ PUT_HOOKS = frozenset({"before_put", "after_put"})
 def enqueue(view: View, command: Enqueue, now: int) -> Decision:
     if command.origin is not None:
         check_fence(view.sender, command.origin.fence, command.origin.turn.id)
+        if view.turn is not None and view.turn.cancel is not None:  # or who cancels what came of it would miss this
+            raise errors.Fenced("The turn was cancelled; it sends nothing more.")
     if view.prior is not None and command.record is not None:
         return _replay(view.prior, command.record)
     if not command.specs:

@@ -14,7 +14,8 @@ class View:
     ``next`` is the first queued turn of the mailbox. ``due`` are the scheduled turns whose time has come, ordered by
     it, then by acceptance: they join before anything else joins or begins. ``waiting`` are all turns that have not
     begun, in the mailbox's order, the scheduled ones last. ``prior`` is the record of the command's
-    idempotency key with the turns it stands for as they are now. ``sender`` is the head of the agent whose turn sends.
+    idempotency key with the turns it stands for as they are now. ``sender`` is the head of the agent whose turn sends,
+    ``turn`` is then that turn.
     ``oldest`` are (seq, time) of the first events of the log, at least one more than may be removed, if there are so
     many. ``expired`` are ended turns without events that are old enough to go, by acceptance.
     """

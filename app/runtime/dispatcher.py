@@ -241,8 +241,9 @@ class Dispatcher:
             looks = (self._promoter.check_clock, self._promoter.promote, self._scan)
             due_in = min([SCAN_SECONDS, *[await self._try(look) for look in looks]])
             self._nudged.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), due_in)
+            with suppress(TimeoutError):  # no wait_for: up to Python 3.11 it may swallow a cancellation
+                async with asyncio.timeout(due_in):
+                    await self._nudged.wait()
 
     async def _try(self, look: Callable[[], Awaitable[float]]) -> float:
         """One that fails must not keep the others from looking. In how many seconds it wants to look again."""

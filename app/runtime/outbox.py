@@ -81,8 +81,8 @@ class Outbox:
         self._commit()
 
     def _commit(self) -> None:
-        spec = self._begun.turn.spec
-        command = Append(spec.agent, spec.id, self._begun.fence, self._flying)
+        turn = self._begun.turn
+        command = Append(turn.spec.agent, turn.id, self._begun.fence, self._flying, turn.attempt)
         self._store.execute(command).add_done_callback(self._committed)
 
     def _committed(self, future: asyncio.Future[Appended]) -> None:

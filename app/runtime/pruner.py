@@ -90,8 +90,9 @@ class Pruner:
                 log.warning("pruning failed, it is tried again: %s", error)
             except Exception:
                 log.exception("pruning failed, it is tried again")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), LOOK_SECONDS)
+            with suppress(TimeoutError):  # no wait_for: up to Python 3.11 it may swallow a cancellation
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._nudged.wait()
 
     async def prune(self) -> None:
         """Remove what is known to be removable now."""

@@ -123,7 +123,7 @@ class Submission:
         """Accept a turn from a running one: fenced by it, and once however often it is sent again by a re-run.
 
         ``occurrence`` names this message among those of the turn. Raises as ``submit`` does, HopLimit, and Fenced
-        when the sending turn has ended.
+        when the sending turn has ended or was cancelled.
         """
         if lineage.hops > self._max_hops:
             raise errors.HopLimit(f"The chain of sends is longer than {self._max_hops} hops; it looks like a loop.")
@@ -141,8 +141,7 @@ class Submission:
     ) -> Cancelled:
         """Cancel a turn, with ``cascade`` also those that came of it, and of those in turn, whatever became of itself.
 
-        What a turn sends while it stops, because it was told to, is not among them. Raises AgentNotFound, TurnNotFound,
-        TurnEnded.
+        What is cancelled sends nothing more, not even while it stops. Raises AgentNotFound, TurnNotFound, TurnEnded.
         """
         request = CancelRequest(by, reason)
         try:

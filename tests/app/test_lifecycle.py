@@ -1,5 +1,7 @@
 """Rules that only a look at one decision shows; what they come to in a store is in ``contracts``."""
 
+from dataclasses import replace
+
 import pytest
 
 from pygents_app.commands import (
@@ -13,6 +15,7 @@ from pygents_app.commands import (
     Finish,
     Finished,
     GuardNeeded,
+    Origin,
     Pause,
     Recover,
     Release,
@@ -20,7 +23,7 @@ from pygents_app.commands import (
 )
 from pygents_app.errors import AgentNotFound, Fenced
 from pygents_app.lifecycle import View, decide
-from pygents_app.model import Definition, Fence, Head, Outcome, Turn, TurnSpec, TurnStatus
+from pygents_app.model import CancelRequest, Definition, Fence, Head, Outcome, Turn, TurnSpec, TurnStatus
 
 NOW = 1_000
 FENCE = Fence("n", 1)
@@ -74,6 +77,19 @@ class TestGuard:
     def test_then_they_are_accepted(self) -> None:
         decision = decide(View(self.HOOKED), Enqueue("a", self.SPECS, 10, guarded=True), NOW)
         assert isinstance(decision.reply, Enqueued)
+
+
+class TestSend:
+    COMMAND = Enqueue("b", (TurnSpec("new", "b", "t"),), 10, origin=Origin(RUNNING.ref, FENCE))
+    VIEW = View(HEAD._replace(definition=Definition("b", tools=("t",))), RUNNING, sender=OWNED)
+
+    def test_of_a_running_turn(self) -> None:
+        assert isinstance(decide(self.VIEW, self.COMMAND, NOW).reply, Enqueued)
+
+    def test_a_turn_that_was_cancelled_sends_nothing_more(self) -> None:
+        cancelled = RUNNING._replace(cancel=CancelRequest("me", None))
+        with pytest.raises(Fenced, match="cancelled"):
+            decide(replace(self.VIEW, turn=cancelled), self.COMMAND, NOW)
 
 
 class TestFinish:

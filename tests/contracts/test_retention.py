@@ -134,6 +134,18 @@ class TestRunning:
         ended = (await driver.finish(begun)).turn
         assert (ended.first_seq, ended.last_seq) == (2, 5)
 
+    async def test_what_lies_between_its_first_event_that_went_and_its_begin_may_go(self, driver: Driver) -> None:
+        await driver.create()
+        late = (await driver.submit(spec(not_before=START + SECOND))).turns[0].turn
+        await prune_all(driver, keep=0)
+        await driver.finish(await driver.begin())
+        driver.clock.now += SECOND
+        await driver.promote(starter=STARTER)
+        started = (await driver.turn(late.id)).started_seq
+        assert await seqs(driver) == [3, 4, 5, started]
+        await prune_all(driver, keep=0)
+        assert await seqs(driver) == [started]
+
 
 class TestWaiting:
     async def test_delayed_and_paused_turns_pin_nothing(self, driver: Driver) -> None:
@@ -166,6 +178,14 @@ class TestTurns:
         assert await driver.store.get_turn(first) is None
         await prune_all(driver, keep=2, ended_before=START + 100 * SECOND)
         assert [placed.turn.id for placed in (await driver.store.list_turns()).items] == [third]
+
+    async def test_a_slice_at_a_time(self, driver: Driver) -> None:
+        """Each counts twice, for it may have an idempotency record."""
+        await log_of(driver, 5)
+        await prune_all(driver, keep=0)
+        driver.clock.now += 10 * SECOND
+        slices = [await prune(driver, keep=0, ended_before=driver.clock.now, rows=4) for _ in range(4)]
+        assert slices == [2, 2, 1, 0]
 
     async def test_one_that_waited_for_long_does_not_hide_the_others(self, driver: Driver) -> None:
         await driver.create()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pygents_app.commands import DeleteAgent, Recover
+from pygents_app.commands import Append, DeleteAgent, Recover
 from pygents_app.errors import Fenced
 from pygents_app.model import Begun, Event, EventType, Outcome, TurnSpec, TurnStatus
 from pygents_core.tool import Retry
@@ -162,6 +162,15 @@ class TestRetrying:
             await driver.finish(begun, DONE, attempt=1)
         assert (await driver.turn(begun.turn.id)).status is TurnStatus.RUNNING
         assert (await driver.finish(reply.begun, DONE, attempt=2)).turn.status is TurnStatus.COMPLETED
+
+    async def test_values_of_the_last_attempt_are_not_those_of_the_next(self, driver: Driver) -> None:
+        await driver.create()
+        begun = await driver.begin(retried(Retry(2, delay=0)))
+        await driver.finish(begun, FAILED, starter=STARTER)
+        with pytest.raises(Fenced):
+            await driver.execute(Append("a", begun.turn.id, begun.fence, (b"late",), attempt=1))
+        await driver.execute(Append("a", begun.turn.id, begun.fence, (b"1",), attempt=2))
+        assert (await driver.turn(begun.turn.id)).values == 1
 
     async def test_while_its_code_has_not_stopped(self, driver: Driver) -> None:
         await driver.create()

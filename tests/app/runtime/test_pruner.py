@@ -165,6 +165,21 @@ class TestLogs:
         await eventually(lambda: store.pruned)
         await made.stop()
 
+    @pytest.mark.parametrize("ticks", range(8))
+    async def test_a_stop_right_after_it_was_told_something(self, monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
+        """A wait that has its answer already may swallow the cancellation, and then nothing would ever end it."""
+        monkeypatch.setattr(pruner, "LOOK_SECONDS", 60.0)
+        store = Slices()
+        made = make(store)
+        made.start()
+        await eventually(lambda: store.asked)
+        await asyncio.sleep(0.01)
+        store.hear(Notice([event("busy", pruner.SLICE_ROWS)]))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        done, _ = await asyncio.wait([asyncio.ensure_future(made.stop())], timeout=1)
+        assert done
+
     async def test_what_a_running_turn_has_held_goes_when_it_ends(self) -> None:
         store = Slices()
         store.long, store.pinned = ["held", "other"], {"held"}

@@ -9,6 +9,7 @@ import pytest
 
 from pygents_app.model import TurnStatus
 from pygents_app.runtime.requests import TurnRequest
+from pygents_app.runtime.turn_tasks import TurnTasks
 from pygents_core import WorkingMemory, current_turn, loop_local, tool
 from tests.app.runtime.node import Node, running
 from tests.helpers import eventually
@@ -207,3 +208,13 @@ async def test_a_cancel_while_they_are_waited_for(left: Left, stubborn: Node) ->
     assert (await stubborn.ended(turn_id)).status is TurnStatus.CANCELLED
     left.gate.set()
     assert (await stubborn.do("a", "remembered")).output == b"[]"
+
+
+async def test_one_that_is_started_after_the_end_is_cancelled() -> None:
+    tasks = TurnTasks()
+    await tasks.end()
+    late = asyncio.ensure_future(asyncio.Event().wait())
+    tasks.add(late)
+    await eventually(late.done)
+    assert late.cancelled()
+    assert not tasks
