@@ -64,11 +64,11 @@ class _Examination:
         self._sql = statements()
 
     def run(self) -> Report:
-        mark = self._guarded(lambda: inspect(self._path))
+        found = self._guarded(lambda: inspect(self._path))
         with closing(sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True)) as self._db:
             self._guarded(self._check_owner)
             self._guarded(self._check_structure)
-            self._guarded(lambda: compare(self._path, mark, events_ever(self._db)))
+            self._guarded(lambda: compare(self._path, found and found.mark, events_ever(self._db)))
             self._guarded(self._check_agents)
             self._guarded(self._check_strays)
         return self._report

@@ -1,10 +1,11 @@
-"""How many events were ever committed, in a second place: ``<database>.head``.
+"""How much was ever committed, in a second place: ``<database>.head``.
 
 A database that has lost its end looks well, only shorter: a deleted -wal file, a copy from yesterday put in its place.
 So the number is kept beside it, written after each commit, without a sync of its own: after the end of the process,
 however it ended, it is exact; after a power cut it may be older than the database, but never newer, because the commit
 was synced first. Where commits are not synced (``relaxed``) the database may rightly be older after a power cut; then
-the number counts only as long as the machine has not been started again.
+the number counts only as long as the machine has not been started again. That they are not is on the disk before the
+first of them.
 """
 
 import os
@@ -51,16 +52,26 @@ def remove_mark(database: Path) -> None:
 class HeadFile:
     """Keeps the mark of an open database. ``synced``: commits are on the disk before they are noted."""
 
-    def __init__(self, database: Path, *, synced: bool) -> None:
-        """Raises ``OSError``."""
+    def __init__(self, database: Path, *, synced: bool, events: int) -> None:
+        """``events``: those that are there. Raises ``OSError``."""
         self._descriptor = os.open(path_of(database), os.O_RDWR | os.O_CREAT, 0o600)
         self._synced, self._boot = synced, _boot_id()
+        if not synced:
+            try:
+                self._write(events)
+                os.fsync(self._descriptor)
+            except BaseException:
+                self.close()
+                raise
 
     def note(self, events: int) -> None:
         """Does nothing on a full disk: the mark is then older, which is no harm."""
-        content = _FORMAT.pack(_MAGIC, self._synced, events, self._boot)
         with suppress(OSError):
-            os.pwrite(self._descriptor, content + crc32(content).to_bytes(4, "little"), 0)
+            self._write(events)
+
+    def _write(self, events: int) -> None:
+        content = _FORMAT.pack(_MAGIC, self._synced, events, self._boot)
+        os.pwrite(self._descriptor, content + crc32(content).to_bytes(4, "little"), 0)
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -5,6 +5,7 @@ when it is read (``checksums``), or by ``examination``, which reads everything.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import StartupError
 from .headfile import Mark, read_mark
@@ -18,8 +19,15 @@ RESTORING = ".restoring"
 MAGIC = b"SQLite format 3\0"
 
 
-def inspect(path: Path) -> Mark | None:
-    """Raises ``StartupError`` if something of what was committed is not there any more. The mark of the head file."""
+class Found(NamedTuple):
+    """``mark``: of the head file. ``holes``: a power cut has left some in the log, and later commits are given up."""
+
+    mark: Mark | None = None
+    holes: bool = False
+
+
+def inspect(path: Path) -> Found:
+    """Raises ``StartupError`` if something of what was committed, and not given up, is not there any more."""
     size = path.stat().st_size if path.exists() else 0
     if not size and part_of(path, RESTORING).exists():
         raise StartupError(
@@ -29,23 +37,23 @@ def inspect(path: Path) -> Mark | None:
     mark = read_mark(path)
     journal = part_of(path, "-journal")
     if journal.exists() and journal.stat().st_size:  # its first start was cut off; SQLite undoes that
-        return mark
+        return Found(mark)
     log = read_log(part_of(path, "-wal"))
-    if log.lost:
+    if log.lost and (mark is None or mark.exact):
         raise damage(path, "Its -wal file is damaged: later commits lie beyond a part that cannot be read")
     if not size:
         if log.frames or (mark is not None and mark.events):
             raise damage(path, "It is empty, but was not")
-        return mark
+        return Found(mark)
     with path.open("rb") as file:
         header = file.read(HEADER_BYTES)
     if not header.startswith(MAGIC) and mark is None:
-        return None  # somebody else's file, as SQLite will say
+        return Found()  # somebody else's file, as SQLite will say
     page_size = _page_size(path, header)
     pages = log.size or int.from_bytes(header[28:32], "big")
     if _is_short(size // page_size, pages, log.pages, LOCK_BYTE // page_size + 1):
         raise damage(path, "Its end is missing")
-    return mark
+    return Found(mark, log.lost)
 
 
 def _is_short(stored: int, pages: int, logged: frozenset[int], never_written: int) -> bool:
@@ -60,7 +68,7 @@ def _is_short(stored: int, pages: int, logged: frozenset[int], never_written: in
 def compare(path: Path, mark: Mark | None, events: int) -> None:
     """``events`` were ever committed, as the database itself says. Raises ``StartupError`` if that is too few."""
     if mark is not None and mark.exact and events < mark.events:
-        raise damage(path, f"It has lost its end: {mark.events - events} of the last events are missing")
+        raise damage(path, f"It has lost its end: about {mark.events - events} of the last events are missing")
 
 
 def part_of(path: Path, part: str) -> Path:

@@ -23,7 +23,7 @@ from .copying import open_copy, remove_copies
 from .engine import Snapshot, T
 from .fetching import fetch_all
 from .headfile import HeadFile
-from .inspection import compare, damage, inspect
+from .inspection import Found, compare, damage, inspect
 from .lockfile import LockFile
 from .migrations import migrate
 from .sqlite_purge import purge
@@ -72,14 +72,18 @@ class SqliteEngine:
         self._connections: list[sqlite3.Connection] = []
         self._head: HeadFile | None = None
         try:
-            mark = inspect(path) if not as_it_is else None
+            found = inspect(path) if not as_it_is else Found()
             remove_copies(path)
-            self._writer = self._open_writer(path, durability, ours=mark is not None)
-            compare(path, mark, events_ever(self._writer))
+            self._writer = self._open_writer(path, durability, ours=found.mark is not None)
+            events = events_ever(self._writer)
+            compare(path, found.mark, events)
             self._writer.execute(statements()["probe"]).fetchall()
             if not as_it_is:
                 _check_scheduled(self._writer, path)
-            self._head = HeadFile(path, synced=durability == "full")
+            if found.holes:
+                log.warning("a power cut has taken the last commits: say `pygents restored` if clients have seen them")
+                self._forget_log()
+            self._head = HeadFile(path, synced=durability == "full", events=events)
             self._idle: SimpleQueue[SqliteSnapshot] = SimpleQueue()
             for _ in range(READERS):
                 self._idle.put(SqliteSnapshot(self._open_reader(path)))
@@ -170,8 +174,13 @@ class SqliteEngine:
 
     def vouch(self) -> None:
         """Take the database as it is: from now on this is what must not be lost. On the writing thread."""
+        self._forget_log()
         if self._head is not None:
             self._head.note(events_ever(self._writer))
+
+    def _forget_log(self) -> None:
+        """What lies beyond the part that was taken would look like a loss the next time."""
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
         try:

@@ -44,12 +44,13 @@ class _Pending:
 class SqliteRows:
     """Implements ``engine.Rows`` on the one writing connection. Not thread-safe: it belongs to the committer.
 
-    ``note`` is told after each commit how many events were ever committed.
+    ``note`` is told after each commit how many events were ever committed. A commit without events counts as one.
     """
 
     def __init__(self, db: sqlite3.Connection, *, note: Callable[[int], None] = lambda events: None) -> None:
         self._db, self._note = db, note
         self._events = self._noted = events_ever(db)
+        self._changes = 0
         self._sql = statements()
         self._heads: OrderedDict[str, _Known] = OrderedDict()
         self._running: OrderedDict[str, Turn] = OrderedDict()
@@ -61,9 +62,12 @@ class SqliteRows:
         if failpoints.ARMED:
             failpoints.hit("before-transaction")
         self._db.execute("BEGIN IMMEDIATE")
+        self._changes = self._db.total_changes
 
     def commit(self) -> None:
         self._flush()
+        if self._events == self._noted and self._db.total_changes != self._changes:
+            self._events += self._db.execute(self._sql["count_commit"]).rowcount
         if failpoints.ARMED:
             failpoints.hit("before-commit")
         self._db.execute("COMMIT")
@@ -264,7 +268,7 @@ class SqliteRows:
 
 
 def events_ever(db: sqlite3.Connection) -> int:
-    """How many events were ever committed, those included that are gone."""
+    """How many events were ever committed, those included that are gone, and commits without events."""
     row = db.execute(statements()["count_events_ever"]).fetchone()
     return int(row[0]) if row is not None else 0
 

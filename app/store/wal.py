@@ -4,9 +4,10 @@ Recovery takes the log's frames up to the first whose checksum fails and forgets
 flipped bit in the middle and all later commits are gone, with a database that looks well. (The format, its checksums
 and salts: https://www.sqlite.org/fileformat2.html#the_write_ahead_log.)
 
-A rest is normal in one case only: the machine stopped while the last transaction was being written, and of its frames
-some reached the disk. The next transaction is written only after a sync of the one before, so what lies beyond the
-first bad frame is then of one transaction: nothing follows a commit frame. Something does: committed work is damaged.
+Where every commit is synced, a rest is normal in one case only: the machine stopped while the last transaction was
+being written, and of its frames some reached the disk. The next transaction is written only after a sync of the one
+before, so what lies beyond the first bad frame is then of one transaction: nothing follows a commit frame. Something
+does: committed work is damaged. (Where commits are not synced, a power cut may leave any holes.)
 """
 
 import struct
@@ -73,24 +74,20 @@ def _read_frames(file: BinaryIO, order: str, page_size: int, salts: bytes, sums:
 def _commits_follow(file: BinaryIO, page_size: int, salts: bytes | None) -> bool:
     """Whether from here on a commit frame of the same log is followed by another frame of it.
 
-    Frames with other salts are older ones, which the log is being written over. Without ``salts``, the header being
-    bad, those of the first frame will do.
+    Frames with other salts are older ones, which the log is being written over, or damaged. Without ``salts``, the
+    header being bad, those of the first frame will do.
     """
-    commit: tuple[int, int] | None = None
+    commit: tuple[int, int, bytes] | None = None
     if not 512 <= page_size <= 65536:  # it is the header that is bad
         page_size = 4096
-    first = True
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
         page, size, frame_salts, *_ = _FRAME.unpack(frame)
         salts = salts or frame_salts
+        content = file.read(page_size)
         if frame_salts == salts:
-            if commit is not None and (page, size) != commit:  # the same again: a commit that fills its sector
+            if commit is not None and (page, size, content) != commit:  # the same again fills up its sector
                 return True
-            commit = (page, size) if size else commit
-        elif not first:  # the first one is bad: that may be its salts
-            return False
-        first = False
-        file.seek(page_size, 1)
+            commit = (page, size, content) if size else commit
     return False
 
 

@@ -56,12 +56,16 @@ async def test_a_lost_log_is_refused_and_so_is_an_empty_file(own: Own) -> None:
     service.start()
 
 
-async def test_damage_that_only_the_start_itself_meets(own: Own) -> None:
-    """Not a traceback."""
+async def test_an_agent_of_the_code_whose_row_is_damaged_stands_still_alone(own: Own) -> None:
     service = own()
     service.stop()
     change(service.database, "UPDATE agents SET latest = 99 WHERE name = 'coded'")
-    assert "cannot start" in refusal(service)
+    service.start()
+    async with calling(service.url) as caller:
+        assert (await caller.http.get("/agents/coded")).status_code == 500
+        assert (await caller.post("coded", "echo", args=[1])).json()["type"] == "urn:pygents:problem:damaged"
+        assert (await caller.do("hooked", "echo", args=["goes on"]))["output"] == "goes on"
+    assert "Traceback" not in service.log
 
 
 async def test_damaged_arguments_are_not_executed(own: Own, tmp_path: Path) -> None:

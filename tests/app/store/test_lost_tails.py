@@ -2,16 +2,20 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from pygents_app.errors import StartupError
-from pygents_app.store.headfile import HeadFile, read_mark, remove_mark
+from pygents_app.store.headfile import HeadFile, path_of, read_mark, remove_mark
 from pygents_app.store.inspection import LOCK_BYTE, inspect
+from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
+from pygents_app.store.sqlite import SqliteEngine
+from pygents_app.store.sqlite_rows import events_ever
 from pygents_app.store.wal import read_log
 from tests.contracts.driver import Clock, Driver, spec
 
@@ -111,6 +115,37 @@ class TestLog:
     async def test_gone(self, killed: Path) -> None:
         beside(killed, "-wal").unlink()
         refusal(killed)
+
+    async def test_a_hole_of_several_frames(self, killed: Path) -> None:
+        wal = beside(killed, "-wal")
+        remove_mark(killed)
+        with altered(wal) as content:
+            content[HEADER + FRAME : HEADER + 4 * FRAME] = bytes(3 * FRAME)
+        assert "later commits" in refusal(killed)
+
+    async def test_commits_of_one_page_each_beyond_the_damage(self, driver: Driver, path: Path, tmp_path: Path) -> None:
+        """They are not taken for one commit that fills up its sector."""
+        await driver.create()
+        before = read_log(beside(path, "-wal")).frames
+        for _ in range(5):
+            await driver.store.check()
+        left = copy(path, tmp_path / "left")
+        assert read_log(beside(left, "-wal")).frames == before + 5
+        with altered(beside(left, "-wal")) as content:
+            content[HEADER + before * FRAME + 100] ^= 1
+        assert "later commits" in refusal(left)
+
+    async def test_a_last_commit_without_an_event(self, driver: Driver, path: Path, tmp_path: Path) -> None:
+        await driver.create()
+        begun = await driver.begin()
+        before = read_log(beside(path, "-wal")).frames
+        events = len(await driver.log())
+        await driver.cancel(begun.turn.id)
+        assert len(await driver.log()) == events
+        left = copy(path, tmp_path / "left")
+        with altered(beside(left, "-wal")) as content:
+            del content[HEADER + before * FRAME :]
+        assert "missing" in refusal(left)
 
     async def test_that_of_the_index_is_not_needed(self, killed: Path) -> None:
         assert not beside(killed, "-shm").exists()
@@ -228,17 +263,49 @@ class TestRelaxed:
     ) -> None:
         path = tmp_path / "pygents.db"
         for synced, exact in ((False, True), (True, True)):
-            head = HeadFile(path, synced=synced)
+            head = HeadFile(path, synced=synced, events=0)
             head.note(7)
             head.close()
             mark = read_mark(path)
             assert mark == (7, exact)
-        HeadFile(path, synced=False).close()
-        head = HeadFile(path, synced=False)
+        HeadFile(path, synced=False, events=7).close()
+        head = HeadFile(path, synced=False, events=7)
         head.note(8)
         head.close()
         monkeypatch.setattr("pygents_app.store.headfile._boot_id", lambda: b"another")
         assert read_mark(path) == (8, False)
+
+    async def test_a_hole_in_the_log(self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of commits that nobody synced the disk may have any, without the ones before."""
+        store = open_store(f"sqlite:///{path}", durability="relaxed")
+        driver = Driver(store, Clock())
+        await driver.create()
+        for _ in range(9):
+            await driver.submit(spec())
+        left = copy(path, tmp_path / "left")
+        await store.close()
+        with altered(beside(left, "-wal")) as content:
+            start = HEADER + read_log(beside(left, "-wal")).frames // 2 * FRAME
+            content[start : start + FRAME] = bytes(FRAME)
+        assert read_log(beside(left, "-wal")).lost
+        assert "later commits" in refusal(left)
+        with monkeypatch.context() as patch:
+            patch.setattr("pygents_app.store.headfile._boot_id", lambda: b"another")
+            served = open_store(f"sqlite:///{left}")
+            there = len((await served.list_turns()).items)
+            assert 0 < there < 9
+            await Driver(served, Clock()).submit()
+            again = copy(left, tmp_path / "again")
+            await served.close()
+            assert await opens(again) == there + 1
+
+    async def test_that_commits_are_not_synced_is_known_before_the_first(self, driver: Driver, path: Path) -> None:
+        await driver.create()
+        await driver.store.close()
+        store = open_store(f"sqlite:///{path}", durability="relaxed")
+        assert path_of(path).read_bytes()[8] == 0
+        assert read_mark(path) == (1, True)
+        await store.close()
 
     async def test_commits_are_noted(self, path: Path) -> None:
         store = open_store(f"sqlite:///{path}", durability="relaxed")
@@ -247,3 +314,18 @@ class TestRelaxed:
         mark = read_mark(path)
         assert mark is not None
         assert mark.events == 1
+
+
+async def test_a_commit_is_noted_when_it_is_durable_and_not_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, durable = SqliteEngine(path), []
+
+    def note(events: int) -> None:
+        with closing(sqlite3.connect(path)) as other:
+            durable.append((events, events_ever(other)))
+
+    monkeypatch.setattr(engine.rows, "_note", note)
+    driver = Driver(LocalStore(engine=engine, clock=Clock()), Clock())
+    await driver.create()
+    await driver.submit()
+    await driver.store.close()
+    assert durable == [(1, 1), (2, 2)]

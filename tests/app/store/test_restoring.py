@@ -162,7 +162,7 @@ class TestJump:
         await driver.create()
         await driver.execute(DeleteAgent("a", "me", False, frozenset()))
         await store.close()
-        head = HeadFile(path, synced=True)
+        head = HeadFile(path, synced=True, events=0)
         head.note(50)
         head.close()
         with pytest.raises(StartupError, match="missing"):
