@@ -151,6 +151,7 @@ def _enqueue(rows: Rows, head: Head | None, command: Enqueue, now: int) -> View:
         due=_due(rows, head, now),
         prior=rows.prior(record.agent, record.caller, record.key) if record is not None else None,
         sender=rows.head(origin.turn.agent) if origin is not None else None,
+        turn=_turn_of(rows, *origin.turn) if origin is not None else None,
     )
 
 

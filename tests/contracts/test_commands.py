@@ -137,6 +137,16 @@ class TestSend:
             await driver.submit(spec("a"), origin=origin_of(begun))
         assert (await driver.head()).queued == 0
 
+    async def test_not_from_a_turn_that_was_cancelled(self, driver: Driver) -> None:
+        """It runs until it hears of that; who cancels what came of it, too, has looked for its children by then."""
+        await driver.create("a")
+        await driver.create("b")
+        begun = await driver.begin()
+        await driver.cancel(begun.turn.id)
+        with pytest.raises(Fenced):
+            await driver.submit(spec("b"), origin=origin_of(begun))
+        assert await driver.types("b") == ["agent.created"]
+
 
 class TestClaim:
     async def test_begins_the_first(self, driver: Driver) -> None:
