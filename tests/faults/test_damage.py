@@ -61,7 +61,9 @@ async def test_damage_that_only_the_start_itself_meets(own: Own) -> None:
     service = own()
     service.stop()
     change(service.database, "UPDATE agents SET latest = 99 WHERE name = 'coded'")
-    assert "cannot start" in refusal(service)
+    line = refusal(service)
+    assert "cannot start" in line
+    assert "pygents restore " in line
 
 
 async def test_damaged_arguments_are_not_executed(own: Own, tmp_path: Path) -> None:
