@@ -179,7 +179,7 @@ class Damaged(ServiceError):
     def __init__(self, what: str, **fields: Any) -> None:
         super().__init__(
             f"{what} is not what was written. Stop the service, look with `pygents doctor --full`, and "
-            "restore a backup.",
+            "restore a backup (`pygents restore BACKUP --force`).",
             **fields,
         )
 

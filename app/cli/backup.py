@@ -85,7 +85,7 @@ def _download(url: str, target: Path, settings: Settings) -> None:
             httpx.stream(
                 "POST", f"{url.rstrip('/')}/backup", headers=headers, timeout=httpx.Timeout(30, read=None)
             ) as answer,
-            target.open("xb") as file,
+            os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
         ):
             if answer.status_code != 200:
                 raise StartupError(f"The server at {url} answers {answer.status_code}: {answer.read().decode()[:500]}")

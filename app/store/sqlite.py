@@ -86,7 +86,7 @@ class SqliteEngine:
             self._head = HeadFile(path, synced=durability == "full", events=events)
             self._idle: SimpleQueue[SqliteSnapshot] = SimpleQueue()
             for _ in range(READERS):
-                self._idle.put(SqliteSnapshot(self._open_reader(path)))
+                self._idle.put(SqliteSnapshot(self._open_reader(path), tell=self._tell))
         except BaseException as error:
             self._close_files()
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):

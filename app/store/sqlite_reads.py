@@ -1,7 +1,7 @@
 """The reading side of the SQLite engine: queries on one read-only connection, each its own short read transaction."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from ..errors import Damaged
@@ -31,8 +31,9 @@ class SqliteSnapshot:
     What takes more than one statement is read in one transaction: retention may remove rows between the two.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self, db: sqlite3.Connection, *, tell: Callable[[Damaged], None] = lambda damage: None) -> None:
+        """``tell`` hears of damage that is passed over."""
+        self._db, self._tell = db, tell
         self._sql = statements()
 
     def get_agent(self, name: str) -> ListedAgent | None:
@@ -40,10 +41,22 @@ class SqliteSnapshot:
         return codec.listed_agent(row) if row is not None else None
 
     def list_agents(self, prefix: str, after: str | None, limit: int) -> Page:
-        end = prefix + LAST_CHARACTER
-        arguments = {"after": after or "", "prefix": prefix, "prefix_end": end, "limit": limit + 1}
-        items = tuple(codec.listed_agent(row) for row in self._all("list_agents", arguments))
-        return Page(items[:limit], items[limit - 1].head.name if len(items) > limit else None)
+        """Damaged ones are passed over: the others are not to be out of reach for their sake."""
+        end, count = prefix + LAST_CHARACTER, limit + 1
+        arguments = {"after": after or "", "prefix": prefix, "prefix_end": end}
+        while True:
+            rows = self._all("list_agents", {**arguments, "limit": count})
+            items = tuple(listed for row in rows if (listed := self._listed(row)) is not None)
+            if len(items) > limit or len(rows) < count:
+                return Page(items[:limit], items[limit - 1].head.name if len(items) > limit else None)
+            count *= 2  # of a damaged row nobody can say where a next page would go on
+
+    def _listed(self, row: codec.Row) -> ListedAgent | None:
+        try:
+            return codec.listed_agent(row)
+        except Damaged as damage:
+            self._tell(damage)
+            return None
 
     def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None:
         row = self._one("find_turn", (turn_id,))

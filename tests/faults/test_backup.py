@@ -5,6 +5,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -33,8 +34,10 @@ async def run(folder: Path, *arguments: object) -> tuple[int, str]:
 
 
 async def backed_up(service: Service, target: Path) -> None:
+    """The copy has all that anybody has ever said: it is for its owner only."""
     code, said = await run(target.parent, "backup", target, "--url", service.url)
     assert code == 0, said
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 def store_of(path: Path) -> str:

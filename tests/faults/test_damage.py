@@ -133,6 +133,25 @@ async def test_doctor(own: Own) -> None:
     assert "Event 30 of agent" in damaged.stdout
 
 
+async def test_one_damaged_agent_is_passed_over_by_lists_and_by_restored(own: Own) -> None:
+    service = own()
+    async with calling(service.url) as caller:
+        bad, good = await caller.make_agent("echo"), await caller.make_agent("echo")
+        service.stop()
+        change(service.database, "UPDATE agents SET epoch = epoch + 1 WHERE name = ?", bad)
+        said = subprocess.run(  # noqa: ASYNC221 (it is short)
+            [str(COMMAND), "restored", str(service.database)], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert said.stderr == ""
+        assert said.stdout.splitlines()[1] == f"These agents are damaged and left as they are: {bad}."
+        service.start()
+        names = [agent["name"] for agent in (await caller.http.get("/agents")).json()["items"]]
+        assert good in names
+        assert bad not in names
+        assert (await caller.http.get(f"/agents/{bad}")).json()["type"] == "urn:pygents:problem:damaged"
+        assert (await caller.do(good, "echo", args=[1]))["status"] == "completed"
+
+
 @pytest.mark.slow
 async def test_a_start_after_a_kill_with_a_large_log_is_quick(own: Own) -> None:
     """The log is checked before it is used."""

@@ -165,6 +165,27 @@ class TestOthers:
             assert (await driver.head("b")).queued == 1
             await driver.submit(spec("b"))
 
+    @pytest.mark.parametrize("changes", ["epoch = 99", "definition = '{'", "name = CAST(X'62FF' AS TEXT)"])
+    async def test_lists_pass_over_it_and_say_so_once(
+        self, filled: Path, changes: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with Opened(filled) as driver:
+            await driver.create("c")
+            await driver.create("d")
+        change(filled, f"UPDATE agents SET {changes} WHERE name = 'b'")
+        async with Opened(filled) as driver:
+            for limit in (1, 2, 3, 100):
+                names: list[str] = []
+                after = None
+                while len(names) < 4:
+                    page = await driver.store.list_agents(after=after, limit=limit)
+                    names += [listed.head.name for listed in page.items]
+                    after = page.next
+                    if after is None:
+                        break
+                assert names == ["a", "c", "d"]
+        assert len([record for record in caplog.records if "is not what was written" in record.message]) == 1
+
     async def test_others_of_its_batch_are_not_harmed(self, filled: Path) -> None:
         change(filled, "UPDATE agents SET queued = 7 WHERE name = 'a'")
         async with Opened(filled) as driver:
