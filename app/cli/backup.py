@@ -70,7 +70,7 @@ def _copy(database: Path, target: Path, store: str | None) -> None:
         _download(f"http://{settings.host}:{settings.port}", target, settings)
         return
     try:
-        copying.copy_to(database, target)
+        copying.copy_whole(database, target)
     finally:
         lock.release()
 

@@ -8,6 +8,8 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from ..clock import new_id
+from .inspection import compare, inspect
+from .sqlite_rows import events_ever
 
 SUFFIX = ".copy-"
 
@@ -23,6 +25,21 @@ def copy_to(database: Path, target: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def copy_whole(database: Path, target: Path) -> None:
+    """Of a database that nobody serves; also what is only in its write-ahead log.
+
+    Raises ``StartupError`` if something of what was committed is missing: a copy would look as if all were there.
+    """
+    found = inspect(database)
+    copy_to(database, target)
+    try:
+        with closing(sqlite3.connect(target)) as db:
+            compare(database, found.mark, events_ever(db))
     except BaseException:
         target.unlink(missing_ok=True)
         raise

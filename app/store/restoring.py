@@ -10,7 +10,6 @@ which numbers are given out again. All is made ready in a file beside the target
 
 import logging
 import os
-import shutil
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from ..clock import Clock, system_clock
 from ..commands import Restore
 from ..errors import Damaged, StartupError
+from .copying import copy_whole
 from .examination import examine
 from .inspection import RESTORING, part_of
 from .lockfile import LockFile
@@ -63,15 +63,18 @@ def restore(backup: Path, target: Path, *, force: bool = False, clock: Clock = s
     return agents, kept
 
 
-def jump(path: Path, *, clock: Clock = system_clock) -> Jumped:
+def jump(path: Path, *, clock: Clock = system_clock, reindex: bool = True) -> Jumped:
     """Make every agent of a file that was restored by hand jump, all or none, and take the file as it is.
 
+    ``reindex``: the indexes are made anew, because nobody knows what they have lost.
     Raises ``StartupError`` if it is not there, if a server uses it, or if it cannot be written.
     """
     if not path.is_file() or not path.stat().st_size:
         raise StartupError(f"There is no database {path}.")
     engine = SqliteEngine(path, as_it_is=True)
     try:
+        if reindex:
+            engine.reindex()
         jumped = _jump(engine, clock())
         engine.vouch()  # only now: until then the start refuses, and that is well
     except (sqlite3.Error, LookupError, ValueError, TypeError) as error:
@@ -106,7 +109,7 @@ def _prepare(backup: Path, ready: Path, clock: Clock) -> int:
     _remove(leftovers)
     try:
         _copy(backup, ready)
-        agents = jump(ready, clock=clock).agents
+        agents = jump(ready, clock=clock, reindex=False).agents
         if part_of(ready, "-wal").exists():  # closed, a database has its log in it
             raise StartupError(f"{ready} could not be written to its end. Is there space in {ready.parent}?")
         _sync(ready)
@@ -119,11 +122,9 @@ def _prepare(backup: Path, ready: Path, clock: Clock) -> int:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # for its owner only, from the first byte
-        shutil.copyfile(source, target)
-        _sync(target)
-    except OSError as error:
-        raise StartupError(f"{source} cannot be copied to {target.parent} ({error.strerror}).") from None
+        copy_whole(source, target)
+    except (OSError, sqlite3.Error) as error:
+        raise StartupError(f"{source} cannot be copied to {target.parent} ({error}).") from None
 
 
 def _exchange(ready: Path, target: Path) -> Path | None:

@@ -172,6 +172,10 @@ class SqliteEngine:
         """Of all agents, also of deleted ones that hold theirs. On the writing thread."""
         return [name for (name,) in fetch_all(self._writer, statements()["list_names"], ())]
 
+    def reindex(self) -> None:
+        """From the rows themselves, which have checksums. On the writing thread."""
+        self._writer.execute("REINDEX")
+
     def vouch(self) -> None:
         """Take the database as it is: from now on this is what must not be lost. On the writing thread."""
         self._forget_log()

@@ -1,6 +1,7 @@
 # ruff: noqa: ASYNC221 (the process is short)
 """Restores that are cut off, and files that are gone on with as they are."""
 
+import asyncio
 import shutil
 import signal
 import sqlite3
@@ -15,17 +16,18 @@ from pygents_app.commands import DeleteAgent
 from pygents_app.errors import StartupError
 from pygents_app.model import EventType, Head
 from pygents_app.store import restoring
-from pygents_app.store.copying import copy_to
+from pygents_app.store.copying import copy_to, copy_whole
 from pygents_app.store.headfile import HeadFile
 from pygents_app.store.inspection import RESTORING, part_of
 from pygents_app.store.opening import open_store
 from pygents_app.store.sqlite_rows import SqliteRows
-from tests.contracts.driver import Clock, Driver, spec
+from tests.app.store.test_damage import empty_index
+from tests.contracts.driver import START, Clock, Driver, spec
 
 pytestmark = pytest.mark.anyio
 
 NAMES = ("a", "b", "c")
-STEPS = ("os.rename", "os.remove", "shutil.copyfile", "sqlite3.connect", "commit")
+STEPS = ("os.rename", "os.remove", "sqlite3.connect", "commit")
 CUT = f"""
 import os, signal, sys
 from pathlib import Path
@@ -125,6 +127,15 @@ class TestRestore:
         assert {head.queued for head in (await heads(target)).values()} == {0}
         assert {head.queued for head in (await heads(kept)).values()} == {1}
 
+    async def test_what_is_only_in_the_log_of_a_backup_is_restored_too(
+        self, killed: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        """A database that a killed process has left is a backup like any other."""
+        _, left = killed
+        agents, _ = restoring.restore(left, tmp_path / "new.db")
+        assert agents == 3
+        assert {head.queued for head in (await heads(tmp_path / "new.db")).values()} == {1}
+
     async def test_while_it_is_made_ready_no_server_can_start(
         self, killed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -184,3 +195,29 @@ class TestJump:
         for name in ("a", "c"):
             assert [event.type for event in await store.read_events(name, 1, 9)] == [EventType.AGENT_RESTORED]
         await store.close()
+
+    async def test_the_indexes_are_made_anew(self, path: Path) -> None:
+        """They have no checksums, and what one has lost would never begin."""
+        store = open_store(f"sqlite:///{path}")
+        driver = Driver(store, Clock())
+        await driver.create()
+        await driver.submit(spec(not_before=START + 10**12))
+        await store.close()
+        await asyncio.to_thread(empty_index, path, "turns_by_due")
+        with pytest.raises(StartupError, match="delayed turns"):
+            await heads(path)
+        assert restoring.jump(path) == (1, [])
+        store = open_store(f"sqlite:///{path}")
+        assert await store.next_due() is not None
+        await store.close()
+
+
+class TestCopy:
+    async def test_what_has_lost_its_end_is_not_copied_as_if_all_were_there(
+        self, killed: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        _, left = killed
+        part_of(left, "-wal").unlink()
+        with pytest.raises(StartupError, match="missing"):
+            copy_whole(left, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
