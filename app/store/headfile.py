@@ -60,6 +60,7 @@ class HeadFile:
             try:
                 self._write(events)
                 os.fsync(self._descriptor)
+                _sync_folder(database.parent)
             except BaseException:
                 self.close()
                 raise
@@ -75,6 +76,15 @@ class HeadFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The file may be new: without its name what is in it is lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _boot_id() -> bytes:
