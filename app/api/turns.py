@@ -58,7 +58,10 @@ async def get_turn_by_id(request: Request, id: str, query: Annotated[TurnQuery, 
 
 @router.post("/agents/{name}/turns/{id}/cancel", operation_id="cancelTurn", **CANCEL)
 async def cancel_turn(request: Request, name: str, id: str, query: Annotated[CancelQuery, Query()]) -> Response:
-    """Cancel a turn: 200 if it is cancelled, 202 if its running tool was told to stop, 409 if it had ended."""
+    """Cancel a turn: 200 if it is cancelled, 202 if its running tool was told to stop, 409 if it had ended.
+
+    With `cascade` a turn that had ended is 200, too, if any that it has sent could be cancelled.
+    """
     its, agent = services(request), agent_name(name)
     body = bodies.validate(Cancel, await bodies.read_optional_json(request))
     by = request.scope[CALLER] or "anonymous"

@@ -141,24 +141,31 @@ class Submission:
     ) -> Cancelled:
         """Cancel a turn, with ``cascade`` also those that came of it, and of those in turn, whatever became of itself.
 
-        What is cancelled sends nothing more, not even while it stops. Raises AgentNotFound, TurnNotFound, TurnEnded.
+        What is cancelled sends nothing more, not even while it stops. Raises AgentNotFound, TurnNotFound, and TurnEnded
+        if nothing is cancelled.
         """
         request = CancelRequest(by, reason)
         try:
-            return await self._store.execute(Cancel(agent, turn_id, request))
-        finally:
-            if cascade:
-                await self._cancel_descendants(TurnRef(agent, turn_id), request)
+            cancelled = await self._store.execute(Cancel(agent, turn_id, request))
+        except errors.TurnEnded as ended:
+            if not cascade or not await self._cancel_descendants(TurnRef(agent, turn_id), request):
+                raise
+            return Cancelled(ended.fields["turn"], asked=False)
+        if cascade:
+            await self._cancel_descendants(TurnRef(agent, turn_id), request)
+        return cancelled
 
-    async def _cancel_descendants(self, root: TurnRef, request: CancelRequest) -> None:
-        """Parents first, so that one that is cancelled sends nothing more that is not seen here."""
-        told, parents = {root}, [root]
+    async def _cancel_descendants(self, root: TurnRef, request: CancelRequest) -> int:
+        """How many are cancelled. Parents first, so that one that is cancelled sends nothing more that is not seen here."""
+        told, parents, count = {root}, [root], 0
         while parents:
             children = [child for parent in parents for child in await self._store.list_children(parent.id)]
             parents = [child for child in dict.fromkeys(children) if child not in told]
             told.update(parents)
             cancels = (self._store.execute(Cancel(child.agent, child.id, request)) for child in parents)
-            await asyncio.gather(*cancels, return_exceptions=True)  # those that have ended, or are gone
+            answers = await asyncio.gather(*cancels, return_exceptions=True)  # some have ended, or are gone
+            count += sum(isinstance(answer, Cancelled) for answer in answers)
+        return count
 
     # --- checks ------------------------------------------------------------------------------------------------------
 
