@@ -156,7 +156,7 @@ class Submission:
         return cancelled
 
     async def _cancel_descendants(self, root: TurnRef, request: CancelRequest) -> int:
-        """How many are cancelled. Parents first, so that one that is cancelled sends nothing more that is not seen here."""
+        """How many are cancelled. Parents first: one that is cancelled sends nothing more that is not seen here."""
         told, parents, count = {root}, [root], 0
         while parents:
             children = [child for parent in parents for child in await self._store.list_children(parent.id)]
