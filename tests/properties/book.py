@@ -72,12 +72,11 @@ class Book:
 
     def _view(self, command: Command) -> View:
         head = self.heads.get(command.agent)
-        of_current = isinstance(command, Recover | DeleteAgent | Prune)
-        named = head and head.current if of_current else getattr(command, "turn_id", None)
-        turn = self.turns.get(named or "")
+        agent, turn_id = self._concerned(command)
+        turn = self.turns.get(turn_id or "")
         return View(
             head,
-            turn=turn if turn is not None and turn.spec.agent == command.agent else None,
+            turn=turn if turn is not None and turn.spec.agent == agent else None,
             next=next(iter(self.mailbox(command.agent)), None),
             due=tuple(self._due(command.agent)),
             prior=self._prior(command) if isinstance(command, Enqueue) else None,
@@ -86,6 +85,16 @@ class Book:
             oldest=[(event.seq, event.time) for event in self.log(command.agent)],
             expired=self._expired(command) if isinstance(command, Prune) else (),
         )
+
+    def _concerned(self, command: Command) -> tuple[str, str | None]:
+        """Which turn of which agent: of a send, the sender's."""
+        match command:
+            case Recover() | DeleteAgent() | Prune():
+                head = self.heads.get(command.agent)
+                return command.agent, head.current if head is not None else None
+            case Enqueue() if command.origin is not None:
+                return command.origin.turn
+        return command.agent, getattr(command, "turn_id", None)
 
     def _expired(self, command: Prune) -> tuple[str, ...]:
         head = self.heads.get(command.agent)
@@ -227,7 +236,8 @@ def _check_turn(turn: Turn, log: list[Event]) -> None:
     assert stands or turn.status in (TurnStatus.SCHEDULED, TurnStatus.QUEUED, TurnStatus.CANCELLED)
     values = sum(event.type is EventType.TURN_VALUE and event.attempt == turn.attempt for event in log)
     assert turn.values == values * stands
-    assert (turn.retry_at is not None) == (retried > 0 and not stands)
+    waits = retried > 0 and not stands
+    assert (turn.retry_at is not None) == waits or (waits and turn.spared)  # a spared attempt is due at once
     assert turn.attempt == sum(event.type is EventType.TURN_STARTED for event in log)
     assert (turn.end_time is not None) == turn.ended
 

@@ -67,7 +67,9 @@ class StoreMachine(RuleBasedStateMachine):
             commands.append(self.translator.command(operation))
             expected.append(self.book.apply(commands[-1]))
         answers = self.execute(commands)
-        assert all(map(same, answers, expected)), list(zip(commands, answers, expected, strict=True))
+        asked = zip(commands, answers, expected, strict=True)
+        wrong = [(command, answer, wanted) for command, answer, wanted in asked if not same(answer, wanted)]
+        assert not wrong, f"what was asked, answered, and should have been: {wrong}"
 
     @rule(limit=st.sampled_from((1, 2, 1_000)))
     def purge(self, limit: int) -> None:
