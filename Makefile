@@ -21,7 +21,7 @@ help: ## list the targets
 run: $(VENV)/.installed ## install, then serve demo agents on http://127.0.0.1:8000 (HOST=, PORT=)
 	@exec $(BIN)/pygents serve --demo --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.installed-dev $(GENERATOR)/.installed ## install, then run the whole test suite (ARGS= for pytest)
+test: $(VENV)/.installed-dev $(GENERATOR)/.installed ## install, then run the tests (ARGS= for pytest: "-m slow" for what takes long)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style and formatting, and the files for containers

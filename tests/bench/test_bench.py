@@ -12,7 +12,7 @@ import pytest
 from tests.bench.__main__ import BENCHES
 from tests.bench.harness import ROOT, Goal, Spread, Table
 
-pytestmark = pytest.mark.bench_small
+pytestmark = [pytest.mark.bench_small, pytest.mark.slow]
 
 
 def run(results: Path, *names: str) -> str:

@@ -14,7 +14,7 @@ from tests.faults.chaos import disasters, floods, outages, power
 from tests.faults.chaos.campaign import mixed
 from tests.faults.chaos.server import Server
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(180)]
 
 compiles = pytest.mark.skipif(power.COMPILER is None, reason="needs a C compiler (gcc)")
 
