@@ -4,11 +4,12 @@ import asyncio
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ._deadline import Deadline
-from ._drive import END, HANDOFF, Drive, hand_over
+from ._drive import HANDOFF, Drive, hand_over
 from ._turn_state import StopReason, TurnState
 from .errors import WrongRunMethodError
 from .hooks import AgentHook, Hook, HookRunner, Hooks, TurnHook, log
@@ -41,7 +42,8 @@ class Owner(Protocol):
     memory: WorkingMemory | None
 
 
-class Mode(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mode:
     """What is expected of an attempt."""
 
     # Which kind of tool; None: either.
@@ -120,15 +122,20 @@ class Attempt:
     async def _run(self) -> Any:
         """All that happens once the turn has begun, in its order."""
         CURRENT.set(self)
-        turn, streaming = self.turn, self._tool.is_streaming
+        turn, deadline, streaming = self.turn, self._deadline, self._tool.is_streaming
         is_value = False
         try:
             if turn._hooks or self._shared:
                 await self._before()
             if self._mode.streaming is not None and self._mode.streaming is not streaming:
                 raise WrongRunMethodError(WRONG_KIND[streaming])
-            with self._deadline as turn.deadline:
+            turn.deadline = deadline.start()
+            try:
                 output = await (self._stream() if streaming else self._call())
+            except BaseException as error:
+                deadline.stop(error)
+                raise
+            deadline.stop()
             turn.output, turn.stop_reason = output, StopReason.COMPLETED
             if turn._hooks or self._shared:
                 await self._tell_turn(TurnHook.AFTER_RUN)
@@ -173,33 +180,34 @@ class Attempt:
         args, kwargs = self._arguments()
         return self._tool.call(args, kwargs, self._runner() if self._tool.hooks else None)
 
-    async def _stream(self) -> list[Any] | None:
+    @types.coroutine
+    def _stream(self) -> Generator[object, Any, list[Any] | None]:
+        """Hand every value over; this is the one loop that runs per value."""
         args, kwargs = self._arguments()
         source = self._tool.stream(args, kwargs, self._runner() if self._tool.hooks else None)
-        try:
-            return await self._pump(source)
-        finally:
-            self._deadline.paused = True
-            await _close(source)
-
-    @types.coroutine
-    def _pump(self, source: AsyncGenerator[Any, None]) -> Generator[object, Any, list[Any] | None]:
-        """Hand every value over; this is the one loop that runs per value."""
         turn, shared, deadline, step = self.turn, self._shared, self._deadline, source.__anext__
         values: list[Any] | None = [] if self._mode.keeps else None
-        while True:
-            try:
-                value = yield from step()
-            except StopAsyncIteration:
-                return values
-            if monotonic() >= deadline.when:
-                raise deadline.over()
-            if values is not None:
-                values.append(value)
-            if turn._hooks or shared or isinstance(value, TurnState):
-                yield from self._announce(value)
-            self.value = value
-            yield HANDOFF
+        kind: type[Any] | None = None  # looked at once: most values are of the same type as the one before
+        try:
+            while True:
+                try:
+                    value = yield from step()
+                except StopAsyncIteration:
+                    return values
+                if monotonic() >= deadline.when:
+                    raise deadline.over()
+                if values is not None:
+                    values.append(value)
+                if type(value) is not kind:
+                    kind = type(value)
+                    _refuse_turn(kind)
+                if turn._hooks or shared:
+                    yield from self._announce(value)
+                self.value = value
+                yield HANDOFF
+        finally:
+            deadline.paused = True
+            yield from _close(source)
 
     def _arguments(self) -> Arguments:
         turn = self.turn
@@ -215,8 +223,6 @@ class Attempt:
     @types.coroutine
     def _announce(self, value: Any) -> Generator[object, Any, None]:
         """Run the hooks of a value; they have a limit of their own."""
-        if isinstance(value, TurnState):
-            raise TypeError("A generator tool cannot yield a Turn; put or send it, or return it from a coroutine tool.")
         self._deadline.paused = True
         yield from self._tell_turn(TurnHook.ON_VALUE, value)
         yield from self._tell_owner(AgentHook.ON_TURN_VALUE, self.turn, value)
@@ -280,54 +286,9 @@ class Attempt:
             await self._runner().fire(kind, hooks, self.owner, *details)
 
 
-class Attempts(Protocol):
-    """Where the attempts come from that one reader reads."""
-
-    async def following(self) -> Attempt | None:
-        """The next one, once the last has ended; None if there is no more."""
-
-    def stop(self) -> None:
-        """Nobody will ask again, for whatever reason. Not called if nobody ever asked."""
-
-
-class Once:
-    """A single attempt."""
-
-    __slots__ = ("_attempt",)
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt: Attempt | None = attempt
-
-    async def following(self) -> Attempt | None:
-        attempt, self._attempt = self._attempt, None
-        return attempt
-
-    def stop(self) -> None:
-        pass
-
-
-async def read(attempts: Attempts, *, pairs: bool) -> AsyncGenerator[Any, None]:
-    """Drive one attempt after the other and yield their values, or pairs of turn and value. Nothing runs ahead."""
-    try:
-        while (attempt := await attempts.following()) is not None:
-            turn, drive = attempt.turn, await attempt.start()
-            run, send = drive.run, drive.body.send
-            while True:
-                try:
-                    signal = run(send, None)
-                except StopIteration:
-                    break
-                if signal is not HANDOFF and await drive.relay(signal) is END:
-                    break
-                try:
-                    yield (turn, attempt.value) if pairs else attempt.value
-                except BaseException:  # the reader closed it
-                    await drive.abandon()
-                    raise
-            if attempt.has_value:
-                yield (turn, attempt.value) if pairs else attempt.value
-    finally:
-        attempts.stop()
+def _refuse_turn(kind: type[Any]) -> None:
+    if issubclass(kind, TurnState):
+        raise TypeError("A generator tool cannot yield a Turn; put or send it, or return it from a coroutine tool.")
 
 
 async def _close(source: AsyncGenerator[Any, None]) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from time import monotonic
-from types import TracebackType
 
 from .errors import TurnTimeoutError
 
@@ -17,14 +16,14 @@ NEVER = float("inf")
 
 
 class Deadline:
-    """Bounds the code in its ``with`` block in time: ``seconds`` from entering it; None: not at all.
+    """Bounds the code between ``start`` and ``stop`` in time: ``seconds`` from the start; None: not at all.
 
     Whoever drives that code says ``suspended()`` when it leaves it to the event loop, and ``resumed()`` or
     ``interrupted()`` when it is back. In between, a timer cancels the driving task, once, when the time is over. Code
-    that is not suspended then is looked at later: at ``is_over()``, and when it leaves the block. While ``paused``, no
-    timer is set and none cancels.
+    that is not suspended then is looked at later: at ``is_over()``, and at the stop. While ``paused``, no timer is set
+    and none cancels.
 
-    A block whose time is over is left as TurnTimeoutError, whatever the code makes of it, with one exception: if
+    Code whose time is over is left as TurnTimeoutError, whatever it makes of that, with one exception: if
     ``is_left_by(error)``, somebody else wanted it to stop, and ``error`` leaves as it is.
 
     A cancellation is somebody else's as long as nobody took it back, as ``asyncio.timeout`` does with its own (Python's
@@ -69,8 +68,8 @@ class Deadline:
         self._cancelled: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def __enter__(self) -> float | None:
-        """Return when the time will be over, on the monotonic clock, in seconds; None: never."""
+    def start(self) -> float | None:
+        """The code is entered. Return when the time will be over, on the monotonic clock, in seconds; None: never."""
         self._driven_by(asyncio.current_task())
         self.paused = False
         if self.seconds is None:
@@ -78,7 +77,8 @@ class Deadline:
         self.when = monotonic() + self.seconds
         return self.when
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def stop(self, error: BaseException | None = None) -> None:
+        """The code is left, by ``error`` if it raised one. Raises TurnTimeoutError if the time is over."""
         self.paused = True
         if self._timer is not None:
             self._timer.cancel()
@@ -92,7 +92,7 @@ class Deadline:
             raise self.over() from error
 
     def is_over(self) -> bool:
-        """Whether the time is over. No longer so once the block was left."""
+        """Whether the time is over. No longer so once the code was left."""
         return monotonic() >= self.when
 
     def over(self) -> TurnTimeoutError:

@@ -1,11 +1,13 @@
 """What a turn is made of: its fields, and which of them may change when."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
+from time import time_ns
 from typing import Any
 
 from ._guarded import Guarded
+from ._moment import Moment
 from .errors import SafeExecutionError
 from .hooks import Hook, TurnHook, registered
 from .memory import WorkingMemory
@@ -29,17 +31,17 @@ class TurnState:
         "__dict__",
         "__weakref__",
         "_args",
+        "_end_time",
         "_hooks",
         "_kwargs",
+        "_start_time",
         "_timeout",
         "_tool",
         "deadline",
-        "end_time",
         "is_running",
         "memory",
         "metadata",
         "output",
-        "start_time",
         "stop_reason",
     )
 
@@ -55,6 +57,8 @@ class TurnState:
     kwargs = Guarded[dict[str, Any]]()
     timeout = Guarded[float | None]()
     hooks = Guarded[dict[TurnHook, list[Hook]]]()
+    start_time = Moment()
+    end_time = Moment()
 
     def __init__(  # noqa: PLR0917 - this order is part of the API
         self,
@@ -74,11 +78,12 @@ class TurnState:
         self._kwargs: dict[str, Any] = {} if kwargs is None else kwargs
         self._timeout = timeout
         self._hooks: dict[TurnHook, list[Hook]] = {} if hooks is None else registered(hooks)
-        if isinstance(start_time, dict):  # the fifth of pygents 0.2.1 was the metadata, that of its page the start time
+        # The fifth of pygents 0.2.1 was the metadata, that of its page the start time.
+        if start_time is not None and isinstance(start_time, dict):
             metadata, start_time = start_time, None
         self.metadata: dict[str, Any] = {} if metadata is None else metadata
-        self.start_time = start_time
-        self.end_time = end_time
+        self._start_time: datetime | int | None = start_time
+        self._end_time: datetime | int | None = end_time
         self.stop_reason = stop_reason
         self.output: Any = None
         self.is_running = False
@@ -97,12 +102,12 @@ class TurnState:
         if self.is_running:
             self.refuse_if_running()
         self.is_running = True
-        self.start_time = datetime.now(UTC)
-        self.end_time = self.stop_reason = self.output = self.memory = self.deadline = None
+        self._start_time = time_ns()
+        self._end_time = self.stop_reason = self.output = self.memory = self.deadline = None
 
     def end(self) -> None:
         """Mark the turn as ended, now. Its stop reason and output were set before."""
-        self.end_time = datetime.now(UTC)
+        self._end_time = time_ns()
         self.is_running = False
 
     def __repr__(self) -> str:

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from datetime import datetime
 from typing import Any
 
-from ._attempt import CURRENT, RUN, RUN_TURN, Attempt, Once, read
+from ._attempt import CURRENT, RUN, RUN_TURN, Attempt
+from ._reading import Once, read
 from ._registry import Registry
 from .errors import NotRunningError, SafeExecutionError, UnregisteredAgentError, WrongRunMethodError
 from .hooks import (
@@ -104,11 +105,13 @@ class Agent:
 
         Raises ValueError for a tool that the agent does not have, and what a BEFORE_PUT hook or the mailbox raises.
         """
-        self._refuse_foreign(turn)
-        if AgentHook.BEFORE_PUT in self.hooks:
+        hooks = self.hooks  # mostly none: no need to ask for any then
+        if hooks and AgentHook.BEFORE_PUT in hooks:
             await self.admit(turn, guard_hooks=False)
+        else:
+            self._refuse_foreign(turn)
         await self.mailbox.put(turn, delay=delay, not_before=not_before)
-        if AgentHook.AFTER_PUT in self.hooks:
+        if hooks and AgentHook.AFTER_PUT in hooks:
             await self.tell_put(turn)
 
     async def admit(self, turn: Turn[Any], *, guard_hooks: bool = True) -> None:
@@ -128,10 +131,10 @@ class Agent:
         await HookRunner(limit=self.hook_timeout).fire(AgentHook.AFTER_PUT, after, self, turn)
 
     def _refuse_foreign(self, turn: Turn[Any]) -> None:
-        tool: Tool | None = turn.tool
+        tool: Tool | None = turn._tool
         if tool is None:
             raise ValueError("Turn has no tool")
-        if not self.accepts(tool.metadata.name):
+        if tool not in self.tools and not self.accepts(tool.metadata.name):
             raise ValueError(f"Agent {self.name!r} does not accept tool {tool.metadata.name!r}")
 
     async def send_turn(

@@ -55,14 +55,16 @@ class InMemoryMailbox:
     def add(self, turn: Turn[Any], *, delay: float | None = None, not_before: datetime | None = None) -> None:
         """Do the same as ``put``, outside of an event loop, too."""
         due = due_time(delay, not_before)
-        self._join_due()
+        if self._delayed:
+            self._join_due()
         if due is None:
             self._joined().append(turn)
         else:
             if self._delayed is None:
                 self._delayed = []
             heapq.heappush(self._delayed, _Delayed(due, next(_ORDER), turn))
-        self._wake_readers()
+        if self._readers:
+            self._wake_readers()
 
     async def send(
         self, agent_name: str, turn: Turn[Any], *, delay: float | None = None, not_before: datetime | None = None
@@ -72,7 +74,8 @@ class InMemoryMailbox:
 
     def take(self) -> Turn[Any] | None:
         """Take the next turn out; None if none is due."""
-        self._join_due()
+        if self._delayed:
+            self._join_due()
         return self._queue.popleft() if self._queue else None
 
     async def pop(self) -> Turn[Any]:
@@ -135,6 +138,8 @@ _ORDER = itertools.count()
 
 def due_time(delay: float | None, not_before: datetime | None) -> datetime | None:
     """When a turn is due; None: at once. Raises ValueError for a time without zone, or if both are given."""
+    if delay is None and not_before is None:
+        return None
     if delay is not None and not_before is not None:
         raise ValueError("give delay or not_before, not both")
     if delay is not None:

@@ -99,8 +99,8 @@ def evaluate(value: Any) -> Any:
 def evaluate_arguments(args: Iterable[Any], kwargs: Mapping[str, Any]) -> Arguments:
     """Return new ones with every callable argument replaced by its value now."""
     return (
-        [arg() if isinstance(arg, EVALUATED) else arg for arg in args],
-        {name: arg() if isinstance(arg, EVALUATED) else arg for name, arg in kwargs.items()},
+        [evaluate(arg) if callable(arg) else arg for arg in args],
+        {name: evaluate(arg) if callable(arg) else arg for name, arg in kwargs.items()},
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from ._attempt import CURRENT, RETURNING, YIELDING, Attempt, Once, read
+from ._attempt import CURRENT, RETURNING, YIELDING, Attempt
+from ._reading import Once, read
 from ._turn_state import StopReason, TurnState
 from .errors import NotRunningError
 from .hooks import Hook, TurnHook, add_hook, hook_names, hooks_from_names

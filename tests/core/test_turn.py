@@ -2,7 +2,7 @@ import asyncio
 import contextvars
 import time
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -33,6 +33,11 @@ from tests.helpers import eventually
 pytestmark = pytest.mark.anyio
 
 NEVER = 3600.0
+TIME = datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=1)))
+
+
+class SpecialTurn(Turn[Any]):
+    """One of a user's own kind."""
 
 
 async def collected(values: AsyncGenerator[Any, None]) -> list[Any]:
@@ -134,6 +139,14 @@ class TestReturning:
         assert turn.start_time is not None and turn.end_time is not None
         assert before <= turn.start_time <= turn.end_time <= datetime.now(UTC)
 
+    async def test_times_stay_what_they_are(self, add: Tool) -> None:
+        turn = Turn[int]("add", [2])
+        await turn.returning()
+        assert (turn.start_time, turn.end_time) == (turn.start_time, turn.end_time)
+        assert turn.start_time is not None and turn.start_time.utcoffset() == timedelta()
+        turn.start_time = turn.end_time = TIME
+        assert (turn.start_time, turn.end_time) == (TIME, TIME)
+
     async def test_functions_among_the_arguments_are_called_then(self, add: Tool) -> None:
         numbers = iter([1, 2])
 
@@ -208,20 +221,25 @@ class TestYielding:
                 seen.append(value)
         assert (seen, turn.stop_reason, turn.output) == ([1], StopReason.ERROR, None)
 
-    async def test_a_turn_is_no_value(self, add: Tool) -> None:
+    @pytest.mark.parametrize("kind", [Turn, SpecialTurn])
+    @pytest.mark.parametrize("before", [[], [1], [None, "a", "b"]], ids=str)
+    async def test_a_turn_is_no_value(self, add: Tool, kind: type[Turn[Any]], before: list[Any]) -> None:
         closed: list[int] = []
 
         @tool
         async def gives_turns() -> AsyncGenerator[Any, None]:
             try:
-                yield Turn("add")
+                for value in before:
+                    yield value
+                yield kind("add")
             finally:
                 closed.append(1)
 
-        turn = Turn[Any]("gives_turns")
+        turn, seen = Turn[Any]("gives_turns"), []
         with pytest.raises(TypeError, match="cannot yield a Turn"):
-            await collected(turn.yielding())
-        assert (turn.stop_reason, closed) == (StopReason.ERROR, [1])
+            async for value in turn.yielding():
+                seen.append(value)
+        assert (turn.stop_reason, closed, seen) == (StopReason.ERROR, [1], before)
 
     async def test_inside_itself(self) -> None:
         @tool
