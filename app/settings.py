@@ -4,16 +4,13 @@ Nothing is ignored silently: a variable or key that looks like one of these sett
 nearest known name. Variables of others under the same prefix (the client's, Kubernetes' service links) are left alone.
 """
 
-import difflib
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from .errors import StartupError
@@ -162,12 +159,18 @@ def _read_secret(name: str, path: str) -> str:
 
 
 def _dotenv(path: Path) -> dict[str, str | None]:
-    return dotenv_values(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 (most starts need neither this nor the other two)
+
+    return dotenv_values(path)
 
 
 def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
+    import tomllib  # noqa: PLC0415
+
     try:
         values = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -179,6 +182,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _nearest(field: str, prefix: str, case: Callable[[str], str]) -> str:
+    import difflib  # noqa: PLC0415
+
     close = difflib.get_close_matches(field.lower(), Settings.model_fields, n=1)
     return f"; did you mean {prefix}{case(close[0])}?" if close else f". Those are: {', '.join(Settings.model_fields)}."
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_type_hints
 
-import docstring_parser
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, SchemaValidator, core_schema
 
@@ -133,8 +132,13 @@ class ToolSchema:
 
     @cached_property
     def _descriptions(self) -> dict[str, str]:
+        text = inspect.getdoc(self._fn) or ""
+        if ":" not in text and "--" not in text:  # no style of docstring has parameters without either
+            return {}
+        import docstring_parser  # noqa: PLC0415 (many tools do not need it, and it is not quick to import)
+
         try:
-            parsed = docstring_parser.parse(inspect.getdoc(self._fn) or "")
+            parsed = docstring_parser.parse(text)
         except docstring_parser.ParseError:
             return {}
         return {param.arg_name: param.description for param in parsed.params if param.description}

@@ -7,7 +7,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 from ..auth import AdminKey
-from . import agents, openapi, operations, problems, submit, tools, turns
+from . import agents, operations, problems, submit, tools, turns
+from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
 from .guard import Guard, bound_hosts
@@ -23,7 +24,7 @@ class Application(FastAPI):
 
     def __init__(self, *, lifespan: Lifespan[Any] | None = None) -> None:
         super().__init__(
-            title="pygents", version=openapi.package_version(), description=openapi.DESCRIPTION,
+            title="pygents", version=package_version(), description=DESCRIPTION,
             openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan,
             # Only to ask whether it is on costs a tenth of the HTTP side of a submit.
             telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -33,7 +34,7 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
-            self.openapi_schema = openapi.describe(self)
+            self.openapi_schema = describe(self)
         return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -65,7 +66,7 @@ def _routes() -> list[BaseRoute]:
         Route(submit.BATCH_PATH, submit.submit_batch, methods=["POST"], include_in_schema=False),
         Route(submit.RETRY_PATH, submit.retry_turn, methods=["POST"], include_in_schema=False),
         *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
-        Route("/openapi.json", openapi.serve, methods=["GET"], include_in_schema=False),
+        Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),
         *docs_routes(),
         *guide_routes(),
     ]

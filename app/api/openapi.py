@@ -2,18 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
-from starlette.requests import Request
-from starlette.responses import Response
 
 from ..model import NAME_PATTERN, EventType
 from . import event_schemas, examples, requests, schemas
-from .documents import JSON
 from .guard import PROBES
 from .links import LINKS
 from .names import TURN_ID
@@ -23,15 +18,6 @@ from .references import reference
 from .summaries import SUMMARIES, TAGS
 
 VERSION = "3.2.0"
-DESCRIPTION = """\
-Agents that live long: post a turn to an agent, and follow its events live from any point.
-
-Every error is `application/problem+json` with a stable `type`. The stream's contract is in `openapi/events.md`.
-
-An address that does not exist is answered 404 (`urn:pygents:problem:not-found`), a method that an address does not
-know 405 (`urn:pygents:problem:method-not-allowed`), with the header `Allow`.
-"""
-
 _STRING = {"type": "string"}
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
@@ -85,20 +71,6 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str
 def text(app: FastAPI) -> str:
     """The document as it is committed: one line for each thing, so that changes can be read."""
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
-
-
-async def serve(request: Request) -> Response:
-    return Response(_encoded(request.app), media_type=JSON)
-
-
-@cache
-def package_version() -> str:
-    return version("pygents")
-
-
-@cache
-def _encoded(app: FastAPI) -> bytes:
-    return json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 # --- paths -----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import StartupError
+from .uncollected import uncollected
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -58,7 +59,8 @@ def serve(  # noqa: PLR0917 (typer calls it by name)
 
     Further settings come from PYGENTS_... variables, .env and pygents.toml.
     """
-    from .serve import serve_code  # noqa: PLC0415
+    with uncollected():
+        from .serve import serve_code  # noqa: PLC0415
 
     flags = {"host": host, "port": port, "store": store, "drain": drain, "log": log, "insecure": insecure or None}
     serve_code(code, demo=demo, flags=flags, descriptor=fd)
