@@ -13,12 +13,13 @@ from pathlib import Path
 
 import uvloop
 
-from . import fanout, growth, library, report, roundtrip, startup, submit
+from . import endtoend, fanout, growth, library, report, roundtrip, startup, submit
 from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "submit": submit.measure,
     "roundtrip": roundtrip.measure,
+    "endtoend": endtoend.measure,
     "fanout": fanout.measure,
     "library": library.measure,
     "startup": startup.measure,
