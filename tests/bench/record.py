@@ -9,7 +9,7 @@ Record = Mapping[str, Any]
 
 
 class Line(NamedTuple):
-    """A figure of ours beside the same one of all others in a table (or only of those that are named)."""
+    """A figure of ours beside the same one of others in a table: like with like, a stream with a stream."""
 
     what: str
     """``\\1`` is what the first group of ``title`` has matched."""
@@ -17,7 +17,8 @@ class Line(NamedTuple):
     """A regular expression that the title begins with; each table that matches is shown."""
     ours: str
     metric: str
-    others: tuple[str, ...] = ()
+    others: str = ".+"
+    """A regular expression that their names match."""
 
 
 LIMITS = frozenset(
@@ -26,46 +27,24 @@ LIMITS = frozenset(
 """Contenders that do less than any product could: how near we come to them is what counts."""
 UNITS: Mapping[str, str] = {
     "per s": "{:,.0f}/s",
-    "p50 ms": "{:.1f} ms",
+    "p50 ms": "{:.2f} ms",
     "CPU µs": "{:.0f} µs",
     "start s": "{:.2f} s",
-    "idle MB": "{:.0f} MB",
     "KB per stream": "{:.1f} KB",
 }
-
+END_TO_END = r"end to end: .*, (\d+ connections?)$"
 FANOUT = r"fan-out: \d+ values to (\d{4,}) streams, "
 
 LINES = (
     Line(
-        "accepting a turn (202 after fsync), 32 connections",
-        "submit:",
-        "durable, turns wait",
-        "per s",
-        ("FastAPI echo",),
+        "a turn accepted (202 after fsync), 32 connections", "submit:", "durable, turns wait", "per s", "FastAPI echo"
     ),
-    Line("the same while trivial tools run", "submit:", "durable, turns run", "per s", ("FastAPI echo",)),
-    Line(
-        "POST to the result, \\1",
-        r"end to end: .*, (\d+ connections?)$",
-        "service (SQLite), stream",
-        "per s",
-    ),
-    Line(
-        "POST to the result on the stream, 1 connection: p50",
-        r"roundtrip: .*connections: 1$",
-        "full",
-        "p50 ms",
-        ("fdatasync of this disk",),
-    ),
-    Line(
-        "deliveries to \\1 streams, back to back", r"fan-out: \d+ values to (\d{4,}) streams, back", "service", "per s"
-    ),
-    Line(
-        "server CPU of a delivery to \\1 streams, paced",
-        r"fan-out: \d+ values to (\d{4,}) streams, \d",
-        "service",
-        "CPU µs",
-    ),
+    Line("the same while trivial tools run", "submit:", "durable, turns run", "per s", "FastAPI echo"),
+    Line("p50 of POST to result on a stream", "roundtrip: .*: 1$", "full", "p50 ms", "fdatasync.*"),
+    Line("POST to result on a stream, \\1", END_TO_END, "service (SQLite), stream", "per s", ".*, stream"),
+    Line("a POST that waits for the result, \\1", END_TO_END, "service (SQLite), wait", "per s", ".*, wait"),
+    Line("values to \\1 streams, back to back", FANOUT + "back to back", "service", "per s"),
+    Line("CPU of a value to \\1 streams, paced", FANOUT + r"\d", "service", "CPU µs"),
     Line("memory of an idle stream, of \\1", r"memory of an idle stream, of (\d{4,})", "service", "KB per stream"),
     Line("library alone: turns", "library: turns", "pygents_core", "per s"),
     Line("library alone: streamed values", "library: values", "pygents_core", "per s"),
@@ -91,17 +70,21 @@ def _tables(record: Record, line: Line) -> Iterator[tuple[Mapping[str, Any], str
 
 def _rows(table: Mapping[str, Any], line: Line, what: str) -> Iterator[str]:
     """One for each contender; what is measured stands in the first one only."""
-    rows, show = table["rows"], UNITS[line.metric].format
-    mine = rows[line.ours][line.metric]
-    for other in line.others or rows:
-        theirs = rows.get(other, {}).get(line.metric)
-        if other == line.ours or theirs is None:
+    mine = table["rows"][line.ours][line.metric]
+    for other, figures in table["rows"].items():
+        theirs = figures.get(line.metric)
+        if other == line.ours or theirs is None or not re.fullmatch(line.others, other):
             continue
         limit = "the limit: " if other in LIMITS else ""
         compared = _times(mine["rounds"], theirs["rounds"])
-        shown = show(mine["median"]) if what else ""
-        yield f"| {what} | {shown} | {limit}{other} | {show(theirs['median'])} | {compared} |"
+        shown = _figure(mine["median"], line.metric) if what else ""
+        yield f"| {what} | {shown} | {limit}{other} | {_figure(theirs['median'], line.metric)} | {compared} |"
         what = ""
+
+
+def _figure(median: float, metric: str) -> str:
+    """With three digits that count, because rounds differ in the third."""
+    return UNITS[metric].format(float(f"{median:.3g}"))
 
 
 def _times(mine: Sequence[float], theirs: Sequence[float]) -> str:
@@ -125,15 +108,17 @@ def _said(record: Record) -> Iterator[str]:
         f"in up to {record['rounds']} rounds; a ratio is the median of those within the rounds (least to most). Where "
         "the unit is not “/s”, less is better."
     )
-    goals = [goal for table in record["tables"] for goal in table["goals"]]
-    missed = [
-        f"{goal['what']} ({_short(goal['measured'])}, goal {'≥' if goal['at_least'] else '≤'} {_short(goal['bound'])})"
-        for goal in goals
-        if not goal["met"]
-    ]
-    yield f"Of {len(goals)} goals that the benches check {len(goals) - len(missed)} are met" + (
-        f"; missed: {'; '.join(missed)}." if missed else "."
+    goals = [(table["title"], goal) for table in record["tables"] for goal in table["goals"]]
+    missed = [_missed(title, goal) for title, goal in goals if not goal["met"]]
+    yield f"\nOf {len(goals)} goals that the benches check {len(goals) - len(missed)} are met" + (
+        "." if not missed else "; not:\n"
     )
+    yield from missed
     skipped = dict.fromkeys(note for table in record["tables"] for note in table["notes"] if "skipped" in note)
     if skipped:
-        yield f"Not compared: {'; '.join(skipped)}."
+        yield f"\nNot compared: {'; '.join(skipped)}."
+
+
+def _missed(title: str, goal: Mapping[str, Any]) -> str:
+    bound = f"goal {'≥' if goal['at_least'] else '≤'} {_short(goal['bound'])}"
+    return f"- {title}: {goal['what']}: {_short(goal['measured'])}, {bound}"

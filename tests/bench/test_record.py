@@ -12,10 +12,9 @@ from tests.bench.__main__ import LATEST, RECORD, destination
 from tests.bench.harness import Dose, Table, dose_of
 from tests.bench.latency import TITLE as LATENCY
 from tests.bench.loglength import TITLE as LENGTH
-from tests.bench.record import LINES, Line, figures_table
+from tests.bench.record import LINES, figures_table
 
 FULL, SMALL = dose_of(1.0), dose_of(0.1)
-SUBMIT = Line("submits, \\1", r"submit: (\d+)", "mine", "per s")
 
 
 def record() -> dict[str, Any]:
@@ -60,7 +59,7 @@ class TestFigures:
         recorded = deepcopy(record())
         goal = {"what": "to fly", "measured": 1.0, "bound": 2.0, "at_least": True, "met": False}
         recorded["tables"][0]["goals"] = [goal]
-        assert "to fly (1, goal ≥ 2)" in figures_table(recorded)
+        assert ": to fly: 1, goal ≥ 2\n" in figures_table(recorded)
 
     def test_what_was_skipped_is_told(self) -> None:
         recorded = deepcopy(record())
