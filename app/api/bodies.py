@@ -72,7 +72,7 @@ def parse(raw: bytes) -> Any:
         raise MalformedBody(f"The body is not UTF-8: byte {error.start} is wrong.", position=error.start) from None
     try:
         value = _decode(text)
-        if _SURROGATE.search(raw):
+        if b"\\u" in raw and _SURROGATE.search(raw):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise _nested_too_deep() from None

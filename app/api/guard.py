@@ -171,9 +171,12 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             headers = list(message.get("headers", ()))
-            if all(name != b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
             headers.append((b"x-request-id", self._request_id))
+            for name, _ in headers:
+                if name == b"cache-control":
+                    break
+            else:
+                headers.append((b"cache-control", b"no-store"))
             message["headers"] = headers
         return self._send(message)  # type: ignore[return-value]
 

@@ -25,6 +25,7 @@ TURN_KEYS = (
 )  # fmt: skip
 _TURN = b"{" + b",".join(b'"%s":%%s' % key.encode() for key in TURN_KEYS) + b"}"
 _NULL = b"null"
+_STATUSES = {status: b'"%s"' % status.encode() for status in TurnStatus}
 
 
 def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool = True) -> bytes:
@@ -36,7 +37,7 @@ def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool
         pieces, names = inline(args=args, kwargs=kwargs, metadata=metadata, output=output)
         args, kwargs, metadata, output = pieces.values()
         truncated = json.dumps(names).encode()
-    agent, turn_id, status = spec.agent.encode(), spec.id.encode(), _quoted(turn.status)
+    agent, turn_id, status = spec.agent.encode(), spec.id.encode(), _STATUSES[turn.status]
     return _TURN % (
         b'"%s"' % turn_id, b'"%s"' % agent, _text(spec.tool), args, kwargs, _number(spec.timeout), metadata,
         status, status if turn.ended else _NULL, b"%d" % place if place is not None else _NULL,

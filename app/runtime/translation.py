@@ -1,11 +1,10 @@
 """Between a turn as stored (JSON bytes) and a turn as the library executes it (typed arguments)."""
 
-import json
 from datetime import datetime
 from typing import Any
 
 from pygents_core.registry import ToolRegistry
-from pygents_core.serialization import decode_arguments, encode_arguments, to_jsonable
+from pygents_core.serialization import decode, decode_arguments, encode_arguments, to_jsonable
 from pygents_core.turn import Turn as CoreTurn
 
 from ..clock import Clock, from_datetime
@@ -20,10 +19,10 @@ def core_turn(spec: TurnSpec, attempt: int | None = None) -> CoreTurn[Any]:
     or UnregisteredDynamicError if what they name is gone.
     """
     tool = ToolRegistry.get(spec.tool)
-    args, kwargs = decode_arguments(json.loads(spec.args), json.loads(spec.kwargs))
+    args, kwargs = decode_arguments(decode(spec.args), decode(spec.kwargs))
     typed_args, typed_kwargs = tool.schema.validate(args, kwargs)
     turn: CoreTurn[Any] = CoreTurn(
-        tool, args=list(typed_args), kwargs=typed_kwargs, timeout=spec.timeout, metadata=json.loads(spec.metadata)
+        tool, args=list(typed_args), kwargs=typed_kwargs, timeout=spec.timeout, metadata=decode(spec.metadata)
     )
     turn.id, turn.attempt = spec.id, attempt
     return turn
@@ -49,7 +48,7 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
 def repeated(spec: TurnSpec) -> TurnRequest:
     """The same turn once more, as a new one: at once, and with no parent."""
     return TurnRequest(
-        spec.tool, json.loads(spec.args), json.loads(spec.kwargs), spec.timeout, json.loads(spec.metadata),
+        spec.tool, decode(spec.args), decode(spec.kwargs), spec.timeout, decode(spec.metadata),
         retry=spec.retry, retry_of=spec.id,
     )  # fmt: skip
 
