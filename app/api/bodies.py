@@ -7,31 +7,59 @@ surrogates and any nesting, and each of those fails later, as an error of ours, 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from ..errors import InvalidRequest, MalformedBody, UnsupportedMediaType
 from ..nesting import MAX_NESTING, too_deep
+from .heads import Heads, heads_of
 from .invalid import of_body
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_JSON_TYPE = re.compile(r"application/(?:[!#$&^_.+a-z0-9-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE)
+_JSON_TYPE = re.compile(
+    rb"application/(?:[!#$&^_.+a-z0-9-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE
+)
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 
 
 async def read_json(request: Request) -> Any:
     """The body as JSON. Raises UnsupportedMediaType, MalformedBody (with the position), and what reading it raises."""
-    _check_type(request.headers.getlist("content-type"), request.headers.getlist("content-encoding"))
-    return parse(await request.body())
+    return await receive_json(heads_of(request.scope), request.receive)
 
 
 async def read_optional_json(request: Request) -> Any:
     """As ``read_json``, but no body at all is an empty object."""
-    return await read_json(request) if await request.body() else {}
+    return await receive_optional_json(heads_of(request.scope), request.receive)
+
+
+async def receive_json(heads: Heads, receive: Receive) -> Any:
+    """As ``read_json``, where there is no ``Request``."""
+    _check_type(heads)
+    return parse(await _receive(receive))
+
+
+async def receive_optional_json(heads: Heads, receive: Receive) -> Any:
+    body = await _receive(receive)
+    if not body:
+        return {}
+    _check_type(heads)
+    return parse(body)
+
+
+async def _receive(receive: Receive) -> bytes:
+    """The whole body; whoever calls ``receive`` behind the guard gets no more than is allowed."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def parse(raw: bytes) -> Any:
@@ -44,7 +72,7 @@ def parse(raw: bytes) -> Any:
         raise MalformedBody(f"The body is not UTF-8: byte {error.start} is wrong.", position=error.start) from None
     try:
         value = _decode(text)
-        if _SURROGATE.search(raw):
+        if b"\\u" in raw and _SURROGATE.search(raw):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise _nested_too_deep() from None
@@ -83,10 +111,11 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _check_type(types: Sequence[str], encodings: Sequence[str]) -> None:
-    if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0].strip()):
+def _check_type(heads: Heads) -> None:
+    types = heads.get(b"content-type", ())
+    if len(types) != 1 or not (types[0] == b"application/json" or _JSON_TYPE.fullmatch(types[0].strip())):
         raise UnsupportedMediaType("Send JSON in UTF-8, with the header Content-Type: application/json.")
-    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+    if any(encoding.strip().lower() not in {b"", b"identity"} for encoding in heads.get(b"content-encoding", ())):
         detail = "Send the body as it is, without a Content-Encoding."
         raise UnsupportedMediaType(detail, headers={"Accept-Encoding": "identity"})
 

@@ -7,8 +7,7 @@ connection: a client that has sent another request behind the one that is still 
 import asyncio
 from typing import Any, cast
 
-from starlette.requests import Request
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from .handover import HANDOVER
 
@@ -45,9 +44,9 @@ class Connection:
 class Waiter:
     """A client that waits for a plain answer (``streaming.leaving.Client``)."""
 
-    def __init__(self, request: Request) -> None:
-        self.receive: Receive = request.receive
-        handover = request.scope.get(HANDOVER)
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.receive = receive
+        handover = scope.get(HANDOVER)
         self._connection = Connection(handover.send) if handover is not None else None
 
     @property

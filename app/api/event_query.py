@@ -7,12 +7,13 @@ from ..errors import InvalidRequest
 from ..model import EventType
 from ..streaming.sse import parse_cursor
 from .cursors import Asked
+from .heads import Heads, texts
 from .queries import MAX_ITEMS
 
 
 def query_of(query_string: bytes, known: Collection[str]) -> dict[str, str]:
     """The parameters by name. Raises ``InvalidRequest`` for one that is not known or given twice."""
-    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    pairs = pairs_of(query_string)
     names = [name for name, _ in pairs]
     for name in names:
         if name not in known:
@@ -20,6 +21,10 @@ def query_of(query_string: bytes, known: Collection[str]) -> dict[str, str]:
         if names.count(name) > 1:
             raise _invalid(name, "is given more than once")
     return dict(pairs)
+
+
+def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
 
 
 def asked_of(query: Mapping[str, str], headers: Iterable[tuple[bytes, bytes]]) -> Asked:
@@ -37,9 +42,9 @@ def asked_of(query: Mapping[str, str], headers: Iterable[tuple[bytes, bytes]]) -
     return Asked(given=given, latest=latest, tail=tail)
 
 
-def seen_of(headers: Iterable[tuple[bytes, bytes]]) -> Asked:
+def seen_of(heads: Heads) -> Asked:
     """What ``Last-Event-ID`` alone says. Raises ``MalformedCursor``."""
-    return Asked(given=parse_cursor(_last_event_id(headers)))
+    return Asked(given=parse_cursor(texts(heads.get(b"last-event-id", (b"",)))[0]))
 
 
 def count_of(query: Mapping[str, str], name: str) -> int | None:

@@ -9,16 +9,16 @@ import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..auth import AdminKey
 from ..clock import new_id
 from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, ServiceError, Unauthorized
-from .problems import response, unexpected
+from .heads import HEADS, Heads, gather
+from .problems import answer_of, response, unexpected
 
 CALLER = "pygents.caller"
 """Where in the ASGI scope the caller's name is."""
@@ -33,10 +33,6 @@ client's feet before it has read the answer."""
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
-_READ = frozenset(
-    {b"host", b"origin", b"authorization", b"x-api-key", b"x-request-id", b"content-length", b"transfer-encoding"}
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -75,7 +71,7 @@ class Guard:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _pick(scope["headers"])
+        headers = scope[HEADS] = gather(scope["headers"])
         request_id = _request_id(headers)
         answer = _Answer(send, request_id)
         try:
@@ -85,7 +81,9 @@ class Guard:
         except (_TooLarge, BodyTooLarge):
             await self._refuse_body(receive, answer)
         except ServiceError as error:
-            await response(error)(scope, receive, answer.send)
+            if answer.started:
+                raise
+            await answer_of(error)(scope, receive, answer.send)
         except ClientDisconnect:  # in the middle of its body: nobody is there to be answered
             return
         except Exception:
@@ -96,7 +94,7 @@ class Guard:
 
     # --- who may come in ---------------------------------------------------------------------------------------------
 
-    def _admit(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
+    def _admit(self, scope: Scope, headers: Heads) -> str:
         """The caller's name. Raises ``ServiceError`` for a request that must not go further."""
         caller = ""
         if scope["path"] not in PROBES:
@@ -109,7 +107,7 @@ class Guard:
                 raise self._too_large()
         return caller
 
-    def _check_host(self, hosts: list[bytes]) -> None:
+    def _check_host(self, hosts: Sequence[bytes]) -> None:
         match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if match is None:
             raise MisdirectedHost("The request needs one valid Host header.")
@@ -119,7 +117,7 @@ class Guard:
                 "(PYGENTS_ALLOWED_HOSTS)."
             )
 
-    def _check_key(self, headers: dict[bytes, list[bytes]]) -> str:
+    def _check_key(self, headers: Heads) -> str:
         caller = self._key.caller(headers.get(b"authorization", []), headers.get(b"x-api-key", []))
         if caller is None:
             raise Unauthorized(
@@ -172,22 +170,18 @@ class _Answer:
     def send(self, message: Message) -> "asyncio.Future[None]":
         if message["type"] == "http.response.start":
             self.started = True
-            headers = MutableHeaders(raw=message.setdefault("headers", []))
-            headers.setdefault("Cache-Control", "no-store")
-            headers["X-Request-Id"] = self._request_id.decode()
+            headers = list(message.get("headers", ()))
+            headers.append((b"x-request-id", self._request_id))
+            for name, _ in headers:
+                if name == b"cache-control":
+                    break
+            else:
+                headers.append((b"cache-control", b"no-store"))
+            message["headers"] = headers
         return self._send(message)  # type: ignore[return-value]
 
 
-def _pick(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
-    """The headers that matter here, each with all of its values."""
-    picked: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        if name in _READ:
-            picked.setdefault(name, []).append(value)
-    return picked
-
-
-def _request_id(headers: dict[bytes, list[bytes]]) -> bytes:
+def _request_id(headers: Heads) -> bytes:
     match headers.get(b"x-request-id"):
         case [given] if _REQUEST_ID.fullmatch(given):
             return given
@@ -195,7 +189,7 @@ def _request_id(headers: dict[bytes, list[bytes]]) -> bytes:
             return new_id().encode()
 
 
-def _check_origin(origins: list[bytes], hosts: list[bytes]) -> None:
+def _check_origin(origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
     """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
     own = [hosts[0].lower()] if hosts else []
     if [origin.lower().partition(b"://")[2] for origin in origins] != own:

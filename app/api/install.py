@@ -1,13 +1,16 @@
 """Puts the HTTP side together: the app, what every request passes first, the routes, the errors."""
 
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 from ..auth import AdminKey
-from . import agents, operations, problems, submit, tools, turns
+from . import agents, operations, problems, tools, turns
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -16,7 +19,11 @@ from .guide import guide_routes
 from .handover import DirectSend
 from .head import HeadAsGet
 from .services import Services
+from .shortcut import Shortcut
 from .streams import stream_routes
+from .submit import submit_routes
+
+Layer = Callable[[ASGIApp], ASGIApp]
 
 
 class Application(FastAPI):
@@ -30,6 +37,7 @@ class Application(FastAPI):
             telemetry={"tracing": False, "metrics": False, "logs": False},
         )  # fmt: skip
         self.router.routes.extend(_routes())
+        self.layers: Sequence[Layer] = ()
         problems.install(self)
 
     def openapi(self) -> dict[str, Any]:
@@ -38,8 +46,13 @@ class Application(FastAPI):
         return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Streams leave the middlewares once they are open; what takes them over is outermost."""
-        return DirectSend(super().build_middleware_stack())
+        """The framework's own, and around it ``layers``, the outermost first."""
+        stack = super().build_middleware_stack()
+        if self.layers and isinstance(stack, ServerErrorMiddleware):
+            stack = stack.app  # it answers what nobody has caught, which the guard does
+        for layer in reversed(self.layers):
+            stack = layer(stack)
+        return stack
 
 
 def install(app: Application, services: Services) -> None:
@@ -47,24 +60,21 @@ def install(app: Application, services: Services) -> None:
     settings = services.settings
     key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
-    app.router.routes.extend(event_routes(reads=services.store))
-    app.router.routes.extend(stream_routes(reads=services.store, hub=services.hub))
-    app.add_middleware(cast(Any, HeadAsGet))
-    app.add_middleware(
-        cast(Any, Guard),
+    hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
+    app.router.routes.extend((*hot, *event_routes(reads=services.store)))
+    guard = partial(
+        Guard,
         key=AdminKey(key),
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
         any_host=not settings.loopback and not settings.allowed_hosts,
     )
+    # Streams leave all of them once they are open: what takes them over is outermost.
+    app.layers = (DirectSend, guard, partial(Shortcut, routes=hot), HeadAsGet)
 
 
 def _routes() -> list[BaseRoute]:
-    """The hottest first: routes are tried in this order."""
     return [
-        Route(submit.PATH, submit.submit_turn, methods=["POST"], include_in_schema=False),
-        Route(submit.BATCH_PATH, submit.submit_batch, methods=["POST"], include_in_schema=False),
-        Route(submit.RETRY_PATH, submit.retry_turn, methods=["POST"], include_in_schema=False),
         *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
         Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),
         *docs_routes(),

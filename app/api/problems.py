@@ -38,6 +38,13 @@ def response(error: ServiceError) -> Response:
     return Response(body, error.status, headers=error.headers, media_type=MEDIA_TYPE)
 
 
+def answer_of(error: ServiceError) -> Response:
+    """The same for an error of a route; the log is told of what clients can do nothing about."""
+    if type(error).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s: %s", error.type, error.detail)
+    return response(error)
+
+
 def unexpected(request_id: str) -> Response:
     """The answer for a defect of ours. What happened is in the log, under the same id."""
     return response(ServiceError(f"Something went wrong here. The log tells more under request id {request_id}."))
@@ -52,9 +59,7 @@ def install(app: FastAPI) -> None:
 
 async def _service_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101
-    if type(error).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("%s: %s", error.type, error.detail)
-    return response(error)
+    return answer_of(error)
 
 
 async def _invalid_parameters(_request: Request, error: Exception) -> Response:

@@ -1,11 +1,13 @@
-"""Submitting turns: the hot path, so plain Starlette routes. FastAPI's machinery costs more than all of this."""
+"""Submitting turns: the hot path, so ASGI endpoints. The framework's machinery costs more than all of this."""
 
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ..clock import system_clock
 from ..commands import Enqueued
@@ -14,10 +16,12 @@ from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
 from .connection import Waiter
+from .event_query import pairs_of
 from .guard import CALLER
+from .heads import Heads, heads_of
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit
-from .services import Services, services
+from .services import Services
 from .streams import EventStreams, StreamAnswer, Wish
 from .waiting import Gone, ended
 from .wishes import Wishes, wishes_of
@@ -32,42 +36,58 @@ log = logging.getLogger(__name__)
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
 
-_KEY = re.compile(r"[!-~]{1,%d}" % MAX_KEY)  # noqa: UP031 - braces mean something else here
+_KEY = re.compile(rb"[!-~]{1,%d}" % MAX_KEY)
 
 
-async def submit_turn(request: Request) -> Response:
+async def submit_turn(its: Services, scope: Scope, receive: Receive) -> Response:
     """Accept a turn; the answer comes once it is durable. With an Idempotency-Key it may be repeated safely."""
-    its, name, wishes = services(request), agent_name(request.path_params["name"]), wishes_of(request)
-    key = _idempotency_key(request)
-    value = await bodies.read_json(request)
+    heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
+    wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
+    value = await bodies.receive_json(heads, receive)
     asked = bodies.validate(Submit, value).request(system_clock)
     digest = bodies.digest(value) if key is not None else b""
-    accepted = await its.submission.submit(name, [asked], caller=request.scope[CALLER], key=key, digest=digest)
-    return await _answer(its, request, wishes, accepted)
+    accepted = await its.submission.submit(name, [asked], caller=scope[CALLER], key=key, digest=digest)
+    return await _answer(its, scope, receive, wishes, accepted)
 
 
-async def submit_batch(request: Request) -> Response:
+async def submit_batch(its: Services, scope: Scope, receive: Receive) -> Response:
     """Accept an array of turns, all or none, in their order."""
-    its, name = services(request), agent_name(request.path_params["name"])
-    _refuse_query(request)
-    key = _idempotency_key(request)
-    value = await bodies.read_json(request)
+    heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
+    _refuse_query(scope["query_string"])
+    key = _idempotency_key(heads)
+    value = await bodies.receive_json(heads, receive)
     asked = _requests(value, min(its.settings.max_batch, its.settings.mailbox_limit))
     digest = bodies.digest(value) if key is not None else b""
-    accepted = await its.submission.submit(
-        name, asked, caller=request.scope[CALLER], key=key, digest=digest, batch=True
-    )
+    accepted = await its.submission.submit(name, asked, caller=scope[CALLER], key=key, digest=digest, batch=True)
     items = [await standing.turn_json(its, placed) for placed in accepted.turns]
     return Response(b'{"items":[%s]}' % b",".join(items), 202, headers=_replayed(accepted), media_type=JSON)
 
 
-async def retry_turn(request: Request) -> Response:
+async def retry_turn(its: Services, scope: Scope, receive: Receive) -> Response:
     """Accept an ended turn once more, as a new turn. Everything else is as for a new one."""
-    its, name, wishes = services(request), agent_name(request.path_params["name"]), wishes_of(request)
-    wanted, key = turn_id(request.path_params["id"]), _idempotency_key(request)
-    bodies.validate(NoBody, await bodies.read_optional_json(request))
-    accepted = await its.submission.retry(name, wanted, caller=request.scope[CALLER], key=key)
-    return await _answer(its, request, wishes, accepted)
+    heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
+    wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
+    wanted = turn_id(scope["path_params"]["id"])
+    bodies.validate(NoBody, await bodies.receive_optional_json(heads, receive))
+    accepted = await its.submission.retry(name, wanted, caller=scope[CALLER], key=key)
+    return await _answer(its, scope, receive, wishes, accepted)
+
+
+class Endpoint:
+    """A coroutine function that makes an answer, as an ASGI application: the router adds nothing around those."""
+
+    def __init__(self, its: Services, make: Callable[[Services, Scope, Receive], Awaitable[Response]]) -> None:
+        self._its, self._make = its, make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._make(self._its, scope, receive)
+        await answer(scope, receive, send)
+
+
+def submit_routes(its: Services) -> list[Route]:
+    """The hottest first."""
+    makes = {PATH: submit_turn, BATCH_PATH: submit_batch, RETRY_PATH: retry_turn}
+    return [Route(path, Endpoint(its, make), methods=["POST"], include_in_schema=False) for path, make in makes.items()]
 
 
 # --- the body --------------------------------------------------------------------------------------------------------
@@ -90,35 +110,35 @@ def _requests(value: Any, most: int) -> list[TurnRequest]:
     return asked
 
 
-def _idempotency_key(request: Request) -> str | None:
+def _idempotency_key(heads: Heads) -> str | None:
     """Raises MalformedHeader. What is in no header is None; an empty one is a mistake, not an absence."""
-    keys = request.headers.getlist("idempotency-key")
-    if not keys:
+    keys = heads.get(b"idempotency-key")
+    if keys is None:
         return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise MalformedHeader(f"Idempotency-Key must be given once, as 1 to {MAX_KEY} visible ASCII characters.")
-    return keys[0]
+    return keys[0].decode()
 
 
-def _refuse_query(request: Request) -> None:
-    if request.scope["query_string"]:
-        errors = [{"pointer": name[:100], "detail": "not known here"} for name in request.query_params]
+def _refuse_query(query: bytes) -> None:
+    if query:
+        errors = [{"pointer": name[:100], "detail": "not known here"} for name, _ in pairs_of(query)]
         raise InvalidRequest("The query is not valid.", errors=errors)
 
 
 # --- the answer ------------------------------------------------------------------------------------------------------
 
 
-async def _answer(its: Services, request: Request, wishes: Wishes, accepted: Enqueued) -> Response:
+async def _answer(its: Services, scope: Scope, receive: Receive, wishes: Wishes, accepted: Enqueued) -> Response:
     placed = accepted.turns[0]
     headers = {"Location": representations.turn_path(placed.turn), **_replayed(accepted)}
-    leaving = _Leaving(its, placed, request.scope[CALLER] or "anonymous") if wishes.cancel else None
+    leaving = _Leaving(its, placed, scope[CALLER] or "anonymous") if wishes.cancel else None
     if wishes.events is not None:
         return _events(its, placed, wishes, headers, leaving)
     if wishes.wait is not None:
         headers |= wishes.applied
         try:
-            placed = await _wait(its, placed, wishes.wait, request)
+            placed = await _wait(its, placed, wishes.wait, Waiter(scope, receive))
         except Gone:
             if leaving is not None:
                 await leaving.cancel()
@@ -126,10 +146,10 @@ async def _answer(its: Services, request: Request, wishes: Wishes, accepted: Enq
     return Response(await standing.turn_json(its, placed), status, headers=headers, media_type=JSON)
 
 
-async def _wait(its: Services, placed: PlacedTurn, seconds: int, request: Request) -> PlacedTurn:
+async def _wait(its: Services, placed: PlacedTurn, seconds: int, client: Waiter) -> PlacedTurn:
     if placed.turn.ended or not seconds:
         return placed
-    turn, client = placed.turn, Waiter(request)
+    turn = placed.turn
     return await ended(its, turn.id, turn.spec.agent, seconds=seconds, client=client, accepted=placed)
 
 

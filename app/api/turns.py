@@ -86,7 +86,7 @@ async def _turn(request: Request, wanted: str, agent: str | None, wait: int) -> 
     its = services(request)
     try:
         if wait:
-            placed = await ended(its, wanted, agent, seconds=wait, client=Waiter(request))
+            placed = await ended(its, wanted, agent, seconds=wait, client=Waiter(request.scope, request.receive))
         else:
             placed = await read_turn(its, wanted, agent)
     except Gone:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from starlette.requests import Request
-
 from ..errors import InvalidRequest
 from .cursors import Asked
 from .event_query import query_of, seen_of
+from .heads import Heads, texts
 from .queries import MAX_WAIT
 
 EVENT_STREAM = "text/event-stream"
@@ -38,14 +37,13 @@ class Wishes(NamedTuple):
 NONE = Wishes()
 
 
-def wishes_of(request: Request) -> Wishes:
+def wishes_of(query: bytes, heads: Heads) -> Wishes:
     """Raises InvalidRequest for a query that is not known or asks for nothing, MalformedCursor."""
-    headers, query = request.headers, request.scope["query_string"]
-    prefer, accept = headers.getlist("prefer"), headers.getlist("accept")
+    prefer, accept = heads.get(b"prefer", ()), heads.get(b"accept", ())
     if not (query or prefer or accept):
         return NONE
-    wait = waiting_time(prefer)
-    events = seen_of(request.scope["headers"]) if wants_events(accept) else None
+    wait = waiting_time(texts(prefer))
+    events = seen_of(heads) if wants_events(texts(accept)) else None
     return Wishes(wait, events, cancel=bool(query) and _cancels(query, answers_at_once=wait is None and events is None))
 
 

@@ -4,7 +4,6 @@ A message of a running turn carries the turn's fence, parent, root and hops; one
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
@@ -44,7 +43,7 @@ class Sender:
         self.ref = TurnRef(spec.agent, spec.id)
         self.origin = Origin(self.ref, begun.fence)
         self._root, self._hops = spec.root or spec.id, spec.hops
-        self._occurrences: Counter[str] = Counter()
+        self._occurrences: dict[str, int] = {}
 
     def lineage(self, *, hop: bool) -> Lineage:
         return Lineage(self.ref, self._root, self._hops + hop)
@@ -53,8 +52,8 @@ class Sender:
         """``due`` as the tool said it: the moment that a delay leads to is another one in each attempt."""
         said = repr((agent, request._replace(not_before=None), due))
         content = hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()
-        self._occurrences[content] += 1
-        return f"{agent}:{content}:{self._occurrences[content]}"
+        self._occurrences[content] = count = self._occurrences.get(content, 0) + 1
+        return f"{agent}:{content}:{count}"
 
 
 running_sender: ContextVar[Sender | None] = ContextVar("running_sender", default=None)

@@ -330,4 +330,4 @@ class Runner:
         error = asyncio.CancelledError() if task is not None and task.cancelled() else self._error
         timed_out = self._core is not None and self._core.stop_reason is StopReason.TIMEOUT
         outcome = outcome_of(error, self._output.encoded(), timed_out=timed_out, stop=self._stopping.why)
-        return self._ending._replace(outcome=outcome)
+        return Ending(outcome, self._ending.memory, self._ending.returned)

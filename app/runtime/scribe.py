@@ -6,8 +6,9 @@ Nothing here is a task: the end is carried by callbacks of the store's futures, 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from .. import payloads
 from ..commands import Finish, Finished, Release

@@ -6,11 +6,11 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.commands import Append, Appended, Command, Enqueue, Enqueued
 from pygents_app.errors import ServiceError, StoreFull, Unavailable
