@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from . import endtoend, fanout, growth, latency, library, loglength, report, roundtrip, startup, submit
+from . import endtoend, fanout, growth, latency, library, loglength, memory, report, roundtrip, startup, submit
 from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
@@ -25,6 +25,7 @@ BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "fanout": fanout.measure,
     "library": library.measure,
     "startup": startup.measure,
+    "memory": memory.measure,
     "growth": growth.measure,
     "loglength": loglength.measure,
 }

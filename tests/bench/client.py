@@ -6,7 +6,7 @@ It understands what uvicorn sends and no more: lower-case header names, a Conten
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 HEAD_END = b"\r\n\r\n"
@@ -115,6 +115,23 @@ async def hammer(port: int, requests: Sequence[bytes], seconds: float) -> list[f
         for connection in of:
             connection.close()
     return times
+
+
+async def send_all(port: int, requests: Iterable[bytes], connections: int) -> None:
+    """Send each request once, over so many connections. Raises RuntimeError for 4xx and 5xx."""
+    waiting = iter(requests)
+
+    async def send_some() -> None:
+        answers: asyncio.Queue[Answer] = asyncio.Queue()
+        connection = await connect(port, lambda _, answer: answers.put_nowait(answer))
+        try:
+            for each in waiting:
+                connection.send(each)
+                _json(await answers.get())
+        finally:
+            connection.close()
+
+    await asyncio.gather(*(send_some() for _ in range(connections)))
 
 
 class Stream(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """The agents that the service serves while it is measured."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 from pygents_core import Agent, tool
@@ -21,6 +22,12 @@ async def hold() -> None:
 
 
 @tool()
+async def tasks() -> int:
+    """Count the tasks of all event loops of the process."""
+    return sum(isinstance(each, asyncio.Task) for each in gc.get_objects())
+
+
+@tool()
 async def feed(count: int, interval: float) -> AsyncIterator[dict[str, object]]:
     """Yield ``count`` values: at once, or one every ``interval`` seconds."""
     loop = asyncio.get_running_loop()
@@ -31,4 +38,4 @@ async def feed(count: int, interval: float) -> AsyncIterator[dict[str, object]]:
         yield {"text": "a piece of a long answer", "n": index}
 
 
-agents = [Agent(f"a{index}", "Measured", [greet, hold, feed]) for index in range(AGENTS)]
+agents = [Agent(f"a{index}", "Measured", [greet, hold, feed, tasks]) for index in range(AGENTS)]
