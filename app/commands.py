@@ -228,10 +228,11 @@ class AgentReply(NamedTuple):
 
 
 class Enqueued(NamedTuple):
-    """``replayed``: the key was known, the turns are the earlier ones as they are now."""
+    """``replayed``: the key was known, the turns are the earlier ones as they are now. ``head``: the agent's, then."""
 
     turns: tuple[PlacedTurn, ...]
     replayed: bool = False
+    head: Head | None = None
 
 
 class Claimed(NamedTuple):

@@ -23,7 +23,7 @@ from .names import agent_name, turn_id
 from .requests import NoBody, Submit
 from .services import Services
 from .streams import EventStreams, StreamAnswer, Wish
-from .waiting import Gone, ended
+from .waiting import Gone, ended_after
 from .wishes import Wishes, wishes_of
 
 PATH = "/agents/{name}/turns"
@@ -46,8 +46,8 @@ async def submit_turn(its: Services, scope: Scope, receive: Receive) -> Response
     value = await bodies.receive_json(heads, receive)
     asked = bodies.validate(Submit, value).request(system_clock)
     digest = bodies.digest(value) if key is not None else b""
-    accepted = await its.submission.submit(name, [asked], caller=scope[CALLER], key=key, digest=digest)
-    return await _answer(its, scope, receive, wishes, accepted)
+    submitting = its.submission.submit(name, [asked], caller=scope[CALLER], key=key, digest=digest)
+    return await _answer(its, scope, receive, wishes, submitting)
 
 
 async def submit_batch(its: Services, scope: Scope, receive: Receive) -> Response:
@@ -59,7 +59,7 @@ async def submit_batch(its: Services, scope: Scope, receive: Receive) -> Respons
     asked = _requests(value, min(its.settings.max_batch, its.settings.mailbox_limit))
     digest = bodies.digest(value) if key is not None else b""
     accepted = await its.submission.submit(name, asked, caller=scope[CALLER], key=key, digest=digest, batch=True)
-    items = [await standing.turn_json(its, placed) for placed in accepted.turns]
+    items = [await standing.turn_json(its, placed, head=accepted.head) for placed in accepted.turns]
     return Response(b'{"items":[%s]}' % b",".join(items), 202, headers=_replayed(accepted), media_type=JSON)
 
 
@@ -69,8 +69,7 @@ async def retry_turn(its: Services, scope: Scope, receive: Receive) -> Response:
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
     wanted = turn_id(scope["path_params"]["id"])
     bodies.validate(NoBody, await bodies.receive_optional_json(heads, receive))
-    accepted = await its.submission.retry(name, wanted, caller=scope[CALLER], key=key)
-    return await _answer(its, scope, receive, wishes, accepted)
+    return await _answer(its, scope, receive, wishes, its.submission.retry(name, wanted, caller=scope[CALLER], key=key))
 
 
 class Endpoint:
@@ -129,28 +128,48 @@ def _refuse_query(query: bytes) -> None:
 # --- the answer ------------------------------------------------------------------------------------------------------
 
 
-async def _answer(its: Services, scope: Scope, receive: Receive, wishes: Wishes, accepted: Enqueued) -> Response:
-    placed = accepted.turns[0]
-    headers = {"Location": representations.turn_path(placed.turn), **_replayed(accepted)}
-    leaving = _Leaving(its, placed, scope[CALLER] or "anonymous") if wishes.cancel else None
+async def _answer(
+    its: Services, scope: Scope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued]
+) -> Response:
+    if wishes.wait and wishes.events is None:
+        return await _wait(its, scope, receive, wishes, submitting)
+    accepted = await submitting
+    placed, headers = accepted.turns[0], _headers(accepted)
     if wishes.events is not None:
-        return _events(its, placed, wishes, headers, leaving)
-    if wishes.wait is not None:
-        headers |= wishes.applied
-        try:
-            placed = await _wait(its, placed, wishes.wait, Waiter(scope, receive))
-        except Gone:
-            if leaving is not None:
-                await leaving.cancel()
+        return _events(its, placed, wishes, headers, _leaving(its, scope, wishes, placed))
+    return await _turn(its, accepted, placed, wishes)
+
+
+async def _wait(
+    its: Services, scope: Scope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued]
+) -> Response:
+    """Listens before the turn is accepted, so that its end is heard however soon it comes."""
+    with its.hub.hearing() as heard:
+        accepted = await submitting
+        placed = accepted.turns[0]
+        if placed.turn.ended:
+            return await _turn(its, accepted, placed, wishes)
+        ending = its.hub.ending(placed.turn.id, heard)
+    try:
+        placed = await ended_after(its, placed, ending, seconds=wishes.wait or 0, client=Waiter(scope, receive))
+    except Gone:
+        if leaving := _leaving(its, scope, wishes, placed):
+            await leaving.cancel()
+    return await _turn(its, accepted, placed, wishes)
+
+
+async def _turn(its: Services, accepted: Enqueued, placed: PlacedTurn, wishes: Wishes) -> Response:
     status = 200 if wishes.wait is not None and placed.turn.ended else 202
-    return Response(await standing.turn_json(its, placed), status, headers=headers, media_type=JSON)
+    content = await standing.turn_json(its, placed, head=accepted.head)
+    return Response(content, status, headers=_headers(accepted) | wishes.applied, media_type=JSON)
 
 
-async def _wait(its: Services, placed: PlacedTurn, seconds: int, client: Waiter) -> PlacedTurn:
-    if placed.turn.ended or not seconds:
-        return placed
-    turn = placed.turn
-    return await ended(its, turn.id, turn.spec.agent, seconds=seconds, client=client, accepted=placed)
+def _headers(accepted: Enqueued) -> dict[str, str]:
+    return {"Location": representations.turn_path(accepted.turns[0].turn), **_replayed(accepted)}
+
+
+def _leaving(its: Services, scope: Scope, wishes: Wishes, placed: PlacedTurn) -> "_Leaving | None":
+    return _Leaving(its, placed, scope[CALLER] or "anonymous") if wishes.cancel else None
 
 
 def _events(

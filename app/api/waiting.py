@@ -1,10 +1,15 @@
 """Waiting for a turn's end, in one place: for ``?wait=`` and for ``Prefer: wait``."""
 
+from contextlib import AbstractContextManager
+
 from ..errors import TurnNotFound
 from ..model import PlacedTurn
+from ..streaming.endings import Ending
 from ..streaming.leaving import Client, wait_or_leave
 from .names import no_turn
 from .services import Services
+
+Listening = AbstractContextManager[Ending]
 
 
 class Gone(Exception):
@@ -19,33 +24,34 @@ async def read_turn(its: Services, turn_id: str, agent: str | None) -> PlacedTur
     return placed
 
 
-async def ended(
-    its: Services,
-    turn_id: str,
-    agent: str | None,
-    *,
-    seconds: float,
-    client: Client,
-    accepted: PlacedTurn | None = None,
-) -> PlacedTurn:
+async def ended(its: Services, turn_id: str, agent: str | None, *, seconds: float, client: Client) -> PlacedTurn:
     """The turn when it has ended or ``seconds`` are over. Raises TurnNotFound, and Gone if the client goes away.
 
-    Registers first, then reads: no end falls in between. ``accepted``: the turn as it was stored just now. Its agent
-    may be deleted before it is looked at again; it was accepted all the same.
+    Listens first, then reads: no end falls in between.
     """
     with its.hub.ending(turn_id) as ending:
-        try:
-            placed = await read_turn(its, turn_id, agent)
-        except TurnNotFound:
-            if accepted is None:
-                raise
-            return accepted
+        placed = await read_turn(its, turn_id, agent)
         if placed.turn.ended:
             return placed
-        if await wait_or_leave(ending, client, seconds):
-            raise Gone
+        return await _end(its, placed, ending, seconds, client)
+
+
+async def ended_after(
+    its: Services, accepted: PlacedTurn, listening: Listening, *, seconds: float, client: Client
+) -> PlacedTurn:
+    """The same for a turn that was accepted just now, and whose end was listened for since before: no need to read."""
+    with listening as ending:
+        return await _end(its, accepted, ending, seconds, client)
+
+
+async def _end(its: Services, placed: PlacedTurn, ending: Ending, seconds: float, client: Client) -> PlacedTurn:
+    """What was heard is the turn as it was committed. If nothing was heard, a hint was lost, or it has not ended."""
+    if await wait_or_leave(ending, client, seconds):
+        raise Gone
+    heard = ending.result() if ending.done() and not ending.cancelled() else None
+    if heard is not None:
+        return PlacedTurn(heard)
     try:
-        return await read_turn(its, turn_id, agent)
-    except TurnNotFound:  # it ended because its agent was deleted
-        turn = ending.result() if ending.done() and not ending.cancelled() else None
-        return PlacedTurn(turn) if turn is not None else placed
+        return await read_turn(its, placed.turn.id, placed.turn.spec.agent)
+    except TurnNotFound:  # its agent was deleted
+        return placed

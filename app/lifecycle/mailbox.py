@@ -18,7 +18,7 @@ def enqueue(view: View, command: Enqueue, now: int) -> Decision:
         if view.turn is not None and view.turn.cancel is not None:  # or who cancels what came of it would miss this
             raise errors.Fenced("The turn was cancelled; it sends nothing more.")
     if view.prior is not None and command.record is not None:
-        return _replay(view.prior, command.record)
+        return _replay(view, view.prior, command.record)
     if not command.specs:
         return Decision(Enqueued(()))
     head = known(view.head, command.agent)
@@ -39,7 +39,7 @@ def enqueue(view: View, command: Enqueue, now: int) -> Decision:
         first = first or next((turn for turn in accepted if turn.status is TurnStatus.QUEUED), None)
         draft.start(first, command.starter)
     turns = tuple(draft.turns[turn.id] for turn in accepted)
-    return draft.done(Enqueued(_place(turns, draft.head.queued)), record=command.record)
+    return draft.done(Enqueued(_place(turns, draft.head.queued), head=draft.final()), record=command.record)
 
 
 def _place(turns: tuple[Turn, ...], queued: int) -> tuple[PlacedTurn, ...]:
@@ -53,13 +53,13 @@ def _place(turns: tuple[Turn, ...], queued: int) -> tuple[PlacedTurn, ...]:
     return tuple(placed)
 
 
-def _replay(prior: tuple[KeyRecord, tuple[PlacedTurn, ...]], asked: KeyRecord) -> Decision:
+def _replay(view: View, prior: tuple[KeyRecord, tuple[PlacedTurn, ...]], asked: KeyRecord) -> Decision:
     record, turns = prior
     if record.digest != asked.digest:
         raise errors.KeyReused(
             "This Idempotency-Key was used for another body. Send the same body again, or take a new key."
         )
-    return Decision(Enqueued(turns, replayed=True))
+    return Decision(Enqueued(turns, replayed=True, head=view.head))
 
 
 def cancel(view: View, command: Cancel, now: int) -> Decision:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from ..model import Turn
 
 Ending = asyncio.Future[Turn | None]
+Heard = dict[str, Turn]
+"""Turns as they ended, by id."""
 
 
 class Endings:
@@ -14,14 +16,27 @@ class Endings:
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[Ending]] = {}
+        self._hearing: dict[int, Heard] = {}
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._waiters) + len(self._hearing)
 
     @contextmanager
-    def waiting(self, turn_id: str) -> Iterator[Ending]:
-        """A future of the turn as it ended; of None if the service drains first."""
+    def hearing(self) -> Iterator[Heard]:
+        """All ends from now on until the block ends, of whatever turns: keep it short."""
+        heard: Heard = {}
+        self._hearing[id(heard)] = heard
+        try:
+            yield heard
+        finally:
+            del self._hearing[id(heard)]
+
+    @contextmanager
+    def waiting(self, turn_id: str, heard: Heard | None = None) -> Iterator[Ending]:
+        """A future of the turn as it ended, perhaps among what was ``heard``; of None if the service drains first."""
         ending: Ending = asyncio.get_running_loop().create_future()
+        if heard is not None and turn_id in heard:
+            ending.set_result(heard[turn_id])
         waiters = self._waiters.setdefault(turn_id, set())
         waiters.add(ending)
         try:
@@ -33,6 +48,8 @@ class Endings:
 
     def ended(self, turns: Iterable[Turn]) -> None:
         for turn in turns:
+            for heard in self._hearing.values():
+                heard[turn.id] = turn
             self._answer(self._waiters.get(turn.id, ()), turn)
 
     def release(self) -> None:

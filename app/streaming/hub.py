@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, suppress
 
 from ..model import EventType
 from ..ports import Listener, Notice, Reads
-from .endings import Ending, Endings
+from .endings import Ending, Endings, Heard
 from .ring import PROCESS_BYTES, Rings
 from .subscription import EVERYTHING, PATIENCE, Connection, Patience, Send, Subscription, Wanted, farewell
 from .watch import Reader, Watch
@@ -145,14 +145,18 @@ class Hub:
         if self.draining:
             self._nobody.set()
 
-    def ending(self, turn_id: str) -> AbstractContextManager[Ending]:
+    def hearing(self) -> AbstractContextManager[Heard]:
+        """Every end that is heard of meanwhile: for ``ending`` with a turn whose id is not known yet."""
+        return self._endings.hearing()
+
+    def ending(self, turn_id: str, heard: Heard | None = None) -> AbstractContextManager[Ending]:
         """A future of the turn as it ended, or of None if the service drains first; a hint like any other.
 
         Enter it, then read the turn, then wait for the future as long as you like, then read the turn again.
         """
         if self.draining:
             asyncio.get_running_loop().call_soon(self._endings.release)
-        return self._endings.waiting(turn_id)
+        return self._endings.waiting(turn_id, heard)
 
     def _readers(self) -> Iterator[Reader]:
         for watch in tuple(self._watches.values()):
