@@ -1,6 +1,7 @@
 """The agents that the service serves while it is measured."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 from pygents_core import Agent, tool
@@ -22,13 +23,13 @@ async def hold() -> None:
 
 @tool()
 async def feed(count: int, interval: float) -> AsyncIterator[dict[str, object]]:
-    """Yield ``count`` values: at once, or one every ``interval`` seconds."""
+    """Yield ``count`` values: at once, or one every ``interval`` seconds. Each says when it was made."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     for index in range(count):
         if interval:
             await asyncio.sleep(start + (index + 1) * interval - loop.time())
-        yield {"text": "a piece of a long answer", "n": index}
+        yield {"text": "a piece of a long answer", "n": index, "at": time.time_ns() // 1000}
 
 
 agents = [Agent(f"a{index}", "Measured", [greet, hold, feed]) for index in range(AGENTS)]
