@@ -163,6 +163,51 @@ def test_head_answers_headers_only(service: Service, path: str) -> None:
     assert httpx.post(service.url + path.format(id=turn.id)).status_code == 405
 
 
+class TestOpening:
+    """What is known of an agent that somebody reads already is not read again."""
+
+    @pytest.mark.parametrize("cursor", ["latest", "300"])
+    def test_who_is_at_the_end_of_a_log_that_is_read_needs_no_look(self, service: Service, cursor: str) -> None:
+        service.log.fill("a", 300)
+        with Peer(service, "/agents/a/stream?after=latest") as first:
+            first.read_until(b"id: 300\n\n")
+            looks = service.log.looks
+            with Peer(service, f"/agents/a/stream?after={cursor}") as second:
+                second.read_until(b"id: 300\n\n")
+                service.log.fill("a", 1)
+                assert seqs_of(second.read_until(last(301))) == [301]
+            assert service.log.looks == looks
+
+    def test_the_end_is_where_the_log_has_grown_to(self, service: Service) -> None:
+        service.log.fill("a", 1)
+        with Peer(service, "/agents/a/stream") as first:
+            service.log.fill("a", 2)
+            first.read_until(last(3))
+            with Peer(service, "/agents/a/stream?after=latest") as second:
+                second.read_until(b"id: 3\n\n")
+
+    def test_all_others_need_one(self, service: Service) -> None:
+        service.log.fill("a", 300)
+        with Peer(service, "/agents/a/stream?after=latest") as first:
+            first.read_until(b"id: 300\n\n")
+            service.log.prune("a", 290)
+            with Peer(service, "/agents/a/stream") as second:
+                assert seqs_of(second.read_until(last(300))) == run(290, 300)
+                assert b"stream.reset" not in second.body
+            with Peer(service, "/agents/a/stream?after=12") as second:
+                second.read_until(b'"reason":"retention","cursor":12,"earliest":290,"latest":300')
+            with Peer(service, "/agents/a/stream?after=301") as second:
+                second.read_until(b'"reason":"unknown","cursor":301,"earliest":290,"latest":300')
+
+    def test_a_deleted_agent_is_not_known_any_more(self, service: Service) -> None:
+        service.log.fill("a", 1)
+        with Peer(service, "/agents/a/stream") as first:
+            first.read_until(last(1))
+            service.log.commit("a", (EventType.AGENT_DELETED, None, b"{}"))
+            first.read_to_end()
+            assert get(service, "/agents/a/stream?after=latest").status_code == 404
+
+
 class TestTurnStream:
     def test_from_its_first_event_to_its_end(self, service: Service) -> None:
         service.log.fill("a", 2)
