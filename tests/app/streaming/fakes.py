@@ -165,6 +165,10 @@ class Client:
     def closed(self) -> bool:
         return self.aborted or self.left
 
+    def write(self, body: bytes) -> bool:
+        """Takes nothing: all goes through ``send``."""
+        return False
+
     def cut(self) -> None:
         self.aborted = True
         self._writable.set()

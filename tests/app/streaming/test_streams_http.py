@@ -1,17 +1,21 @@
 """The stream routes over real sockets: what a client sees, and what is left when it has gone."""
 
+import asyncio
 import json
 import random
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 from httpx_sse import connect_sse
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from pygents_app.api.connection import Connection
 from pygents_app.api.handover import DirectSend
 from pygents_app.api.streams import stream_routes
 from pygents_app.errors import Unavailable
@@ -362,6 +366,39 @@ def test_a_slow_reader_delays_nobody(service: Service) -> None:
         assert buffered(service) <= 256 * 1024
         got = seqs_of(slow.read_until(last(2000)))
         assert got == run(1, len(got))
+
+
+def test_a_client_that_keeps_up_is_written_to_past_send(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the server has changed what it shows of itself: all would work on, but for more."""
+    sends: list[Message] = []
+    original = RequestResponseCycle.send
+
+    async def send(cycle: RequestResponseCycle, message: Any) -> None:
+        sends.append(message)
+        await original(cycle, message)
+
+    monkeypatch.setattr(RequestResponseCycle, "send", send)
+    service.log.fill("a", 1)
+    with Peer(service, "/agents/a/stream") as peer:
+        peer.read_until(last(1))
+        opening = len(sends)
+        for seq in range(2, 30):
+            service.log.fill("a", 1, size=seq * 1000)
+            peer.read_until(last(seq))
+        service.log.fill("a", 1, size=3 * BATCH_BYTES)
+        peer.read_until(last(30))
+        assert len(sends) == opening + 4, "a large frame goes in pieces that wait for each other"
+        assert seqs_of(peer.read_until(b"\n\n")) == run(1, 30)
+
+
+def test_any_other_server_is_sent_to(service: Service) -> None:
+    async def send(message: Message) -> None:
+        raise AssertionError("nothing is sent here")
+
+    async def ask() -> bool:
+        return Connection(send).write(b"x")
+
+    assert asyncio.run(ask()) is False
 
 
 def buffered(service: Service) -> int:
