@@ -52,8 +52,7 @@ class CreateAgent:
         return self.definition.name
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueue:
+class Enqueue(NamedTuple):
     """Accept turns, all or none; none at all is only a question after the ``record``.
 
     With ``origin`` it is a send (or a put of a running turn) and is fenced.
@@ -74,8 +73,7 @@ class Enqueue:
     batch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """Begin the next turn of an idle agent, if ``starter`` can; with ``turn_id`` only that one. Replies ``Claimed``."""
 
     agent: str
@@ -83,8 +81,7 @@ class Claim:
     turn_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """Log values of the running turn; ``attempt`` as in ``Finish``."""
 
     agent: str
@@ -94,8 +91,7 @@ class Append:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """End the running turn, with its last values, and begin the next one. A cancel that was committed first wins.
 
     A turn that its policy runs again is not ended: it goes back to the head of the mailbox and waits.
@@ -117,8 +113,7 @@ class Finish:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """The code of a held agent has stopped: its mailbox goes on."""
 
     agent: str

@@ -5,8 +5,7 @@ numbers the events, so that the log is gapless by construction, and refuses any 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from . import payloads
 from .commands import Reply, Starter
@@ -41,8 +40,7 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
 """Every legal move of a turn. A move that is not here is a defect of this module, never of a client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to write in one transaction, and the answer. ``cancelling``: a running turn whose owner must stop it.
 
     ``pruned``: events before the head's ``earliest`` are to be removed, and these turns; None: neither.

@@ -52,7 +52,7 @@ TERMINAL = frozenset({EventType.TURN_COMPLETED, EventType.TURN_TIMEOUT, EventTyp
 
 
 # --- records ---------------------------------------------------------------------------------------------------------
-# Heads and turns are tuples: each decision replaces some, and `_replace` takes a quarter of what a dataclass's does.
+# What is made for every turn is a tuple: that takes a quarter of what making or replacing a frozen dataclass does.
 
 
 class Fence(NamedTuple):
@@ -133,8 +133,7 @@ class Head(NamedTuple):
         return self.node is None and self.current is None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnSpec:
+class TurnSpec(NamedTuple):
     """What was asked for and never changes. ``timeout`` in seconds; ``hops`` counts sends from the root.
 
     ``retry_of``: the ended turn of the same agent that this one repeats.
@@ -200,8 +199,7 @@ class Turn(NamedTuple):
         return self.status in ENDED
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedTurn:
+class PlacedTurn(NamedTuple):
     """A turn as read back, with its place in the mailbox (1 = next; None unless queued)."""
 
     turn: Turn

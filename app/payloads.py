@@ -53,10 +53,16 @@ def restored(after: int) -> bytes:
     return b'{"after":%d}' % after
 
 
+_QUEUED = b'{"tool":%s,"args":%s,"kwargs":%s,"metadata":%s,"not_before":%s,"parent":%s%s}'
+
+
 def queued(spec: TurnSpec) -> bytes:
+    rest = (moment(spec.not_before), ref(spec.parent))
+    if len(spec.args) + len(spec.kwargs) + len(spec.metadata) <= INLINE_LIMIT:
+        return _QUEUED % (text(spec.tool), spec.args, spec.kwargs, spec.metadata, *rest, b"")
     shown, truncated = inline(args=spec.args, kwargs=spec.kwargs, metadata=spec.metadata)
-    rest = {"not_before": moment(spec.not_before), "parent": ref(spec.parent)}
-    return members({"tool": text(spec.tool), **shown, **rest}, truncated)
+    named = b',"truncated":%s' % json.dumps(truncated).encode() if truncated else b""
+    return _QUEUED % (text(spec.tool), shown["args"], shown["kwargs"], shown["metadata"], *rest, named)
 
 
 def value(index: int, encoded: bytes) -> bytes:

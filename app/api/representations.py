@@ -31,26 +31,30 @@ def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool
     """One turn. Unless ``whole``, pieces over 64 KiB are null and named in ``truncated``."""
     turn, place = placed.turn, placed.place
     spec = turn.spec
-    pieces: Mapping[str, bytes | None] = {
-        "args": spec.args, "kwargs": spec.kwargs, "metadata": spec.metadata, "output": turn.output,
-    }  # fmt: skip
-    truncated: list[str] = []
+    args, kwargs, metadata, output, truncated = spec.args, spec.kwargs, spec.metadata, turn.output or _NULL, b"[]"
     if not whole:
-        pieces, truncated = inline(**pieces)
-    agent = spec.agent.encode()
+        pieces, names = inline(args=args, kwargs=kwargs, metadata=metadata, output=output)
+        args, kwargs, metadata, output = pieces.values()
+        truncated = json.dumps(names).encode()
+    agent, turn_id, status = spec.agent.encode(), spec.id.encode(), _quoted(turn.status)
     return _TURN % (
-        _quoted(spec.id), _quoted(spec.agent), _text(spec.tool), pieces["args"], pieces["kwargs"],
-        _number(spec.timeout), pieces["metadata"], _quoted(turn.status), _quoted(turn.status) if turn.ended else _NULL,
-        b"%d" % place if place is not None else _NULL, _quoted(waiting_for) if waiting_for else _NULL,
-        b"%d" % turn.attempt, _retry(spec.retry), text(spec.retry_of), moment(turn.created_at), moment(spec.not_before),
-        moment(turn.start_time), moment(turn.end_time), pieces["output"] or _NULL, b"%d" % turn.values,
-        turn.error or _NULL, ref(spec.parent), _quoted(spec.root or spec.id), b"%d" % spec.hops,
-        json.dumps(truncated).encode() if truncated else b"[]", _turn_links(agent, spec.id.encode()),
+        b'"%s"' % turn_id, b'"%s"' % agent, _text(spec.tool), args, kwargs, _number(spec.timeout), metadata,
+        status, status if turn.ended else _NULL, b"%d" % place if place is not None else _NULL,
+        _quoted(waiting_for) if waiting_for else _NULL, b"%d" % turn.attempt, _retry(spec.retry), text(spec.retry_of),
+        moment(turn.created_at), moment(spec.not_before), moment(turn.start_time), moment(turn.end_time),
+        output, b"%d" % turn.values, turn.error or _NULL, ref(spec.parent), _quoted(spec.root or spec.id),
+        b"%d" % spec.hops, truncated, _turn_links(agent, turn_id),
     )  # fmt: skip
 
 
 def waiting_for(
-    placed: PlacedTurn, *, paused: bool, owned: bool, has_lock: bool, has_tool: bool, retries: bool
+    placed: PlacedTurn,
+    *,
+    paused: bool = False,
+    owned: bool = False,
+    has_lock: bool = True,
+    has_tool: bool = True,
+    retries: bool = False,
 ) -> WaitingFor | None:
     """What a turn that has not begun waits for; None if it is about to begin. The order says what to mend first.
 

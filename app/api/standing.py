@@ -37,13 +37,17 @@ async def show(services: Services, listed: ListedAgent) -> Shown:
 
 async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = True, head: Head | None = None) -> bytes:
     """A turn with what it waits for. Only the turn at the head of a mailbox needs a look at its agent."""
+    is_next = placed.turn.status is TurnStatus.QUEUED and placed.place in (None, 1)
+    waits = await _waits_for(services, placed, head) if is_next else representations.waiting_for(placed)
+    return representations.turn_json(placed, waits, whole=whole)
+
+
+async def _waits_for(services: Services, placed: PlacedTurn, head: Head | None) -> representations.WaitingFor | None:
     paused = owned = gone = retries = False
-    if placed.turn.status is TurnStatus.QUEUED and placed.place == 1:
-        head = head or await _head(services, placed.turn.spec.agent)
-        if head is not None:
-            paused, owned, retries = head.paused, not head.idle, head.retry_at is not None
-            gone = is_gone(head.definition, services.code_agents)
-    waits = representations.waiting_for(
+    if placed.place is not None and (head := head or await _head(services, placed.turn.spec.agent)) is not None:
+        paused, owned, retries = head.paused, not head.idle, head.retry_at is not None
+        gone = is_gone(head.definition, services.code_agents)
+    return representations.waiting_for(
         placed,
         paused=paused,
         owned=owned,
@@ -51,7 +55,6 @@ async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = Tru
         has_tool=not gone and placed.turn.spec.tool in services.catalogue.tools(),
         retries=retries,
     )
-    return representations.turn_json(placed, waits, whole=whole)
 
 
 async def _status(services: Services, head: Head, missing: frozenset[str]) -> AgentStatus:

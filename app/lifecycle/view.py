@@ -1,14 +1,13 @@
 """What a store shows to the rules, and the checks that several of them make on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import errors
 from ..model import Fence, Head, KeyRecord, PlacedTurn, Turn
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What the store has loaded for a command; parts that the command does not need are left out.
 
     ``next`` is the first queued turn of the mailbox. ``due`` are the scheduled turns whose time has come, ordered by

@@ -1,8 +1,8 @@
 """How many turns this node runs at once, and whether it begins any more."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from ..commands import Starter
 
@@ -39,19 +39,22 @@ class Capacity:
         """Whether turns from outside are taken."""
         return not self.draining
 
-    @contextmanager
-    def starting(self) -> Iterator[Starter | None]:
+    def starting(self) -> "Place":
         """A place for the turn that the command inside may begin; None when there is none."""
+        return Place(self)
+
+    def reserve(self) -> Starter | None:
+        """Each starter that is given out needs its ``give_back``."""
         with self._lock:
-            reserved = self.free > 0
-            self._reserved += reserved
-        try:
-            yield self._starter if reserved else None
-        finally:
-            with self._lock:
-                self._reserved -= reserved
-            if reserved:
-                self.freed()
+            if self.free <= 0:
+                return None
+            self._reserved += 1
+        return self._starter
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._reserved -= 1
+        self.freed()
 
     def following(self) -> Starter | None:
         """For the end of a turn: the next one takes the place that becomes free, unless other agents wait for it."""
@@ -63,3 +66,23 @@ class Capacity:
         A suspect waits for its lock only once it may begin.
         """
         return None if self.draining else self._starter._replace(tools=frozenset({tool}), suspects=True)
+
+
+class Place:
+    """A place that is reserved for as long as the block inside takes. A class, because every submit needs one."""
+
+    __slots__ = ("_capacity", "_starter")
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._starter: Starter | None = None
+
+    def __enter__(self) -> Starter | None:
+        self._starter = self._capacity.reserve()
+        return self._starter
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._starter is not None:
+            self._capacity.give_back()

@@ -6,7 +6,6 @@ Nothing here is a task: the end is carried by callbacks of the store's futures, 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .. import payloads
@@ -73,7 +72,7 @@ class Scribe:
     def abandon(self, ending: Ending) -> None:
         """Write the end although the code has not stopped; the agent stays owned until ``release``."""
         self._held = True
-        self._outbox.close(lambda values: self._execute(replace(self._finish(self._honest(ending), values), hold=True)))
+        self._outbox.close(lambda values: self._execute(self._finish(self._honest(ending), values)._replace(hold=True)))
 
     def release(self) -> None:
         """The code of an abandoned turn has stopped: the mailbox goes on once the end is written."""
@@ -138,4 +137,4 @@ def _bare(command: Finish | Release) -> Finish | Release:
     """The end without anything that could be what the store chokes on."""
     if isinstance(command, Release):
         return command
-    return replace(command, outcome=NOT_STORED, values=(), memory=None, returned=None)
+    return command._replace(outcome=NOT_STORED, values=(), memory=None, returned=None)

@@ -8,11 +8,10 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any, Protocol
 
 from pygents_core.errors import ArgumentsError, NotJsonError, UnregisteredDynamicError
-from pygents_core.serialization import decode_arguments, dumps
+from pygents_core.serialization import decode_arguments, dumps, encode
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import errors
@@ -86,7 +85,7 @@ class Submission:
             specs = await self._specs(agent, requests) if batch else (await self._spec(agent, requests[0]),)
             if record is not None:
                 record = record._replace(turn_ids=tuple(spec.id for spec in specs))
-            return await self._enqueue(replace(self._command(agent, specs, record), guarded=guarded, batch=batch))
+            return await self._enqueue(self._command(agent, specs, record, guarded=guarded, batch=batch))
         except errors.ServiceError:
             known = await self._store.execute(self._command(agent, (), record)) if record is not None else None
             if known is None or not known.turns:
@@ -97,8 +96,17 @@ class Submission:
         if not self._accepts():
             raise errors.Draining("The service is shutting down. Try again shortly.", headers={"Retry-After": "2"})
 
-    def _command(self, agent: str, specs: tuple[TurnSpec, ...], record: KeyRecord | None) -> Enqueue:
-        return Enqueue(agent, specs, self._mailbox_limit, record=record, code_agents=self._code_agents)
+    def _command(
+        self,
+        agent: str,
+        specs: tuple[TurnSpec, ...],
+        record: KeyRecord | None,
+        *,
+        origin: Origin | None = None,
+        guarded: bool = False,
+        batch: bool = False,
+    ) -> Enqueue:
+        return Enqueue(agent, specs, self._mailbox_limit, record, origin, None, guarded, self._code_agents, batch)
 
     async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued:
         """Accept an ended turn once more, as a new one that names it. Raises as submit, TurnNotFound, TurnNotEnded."""
@@ -129,8 +137,7 @@ class Submission:
             raise errors.HopLimit(f"The chain of sends is longer than {self._max_hops} hops; it looks like a loop.")
         spec = await self._spec(agent, request, lineage)
         record = KeyRecord(agent, f"turn:{origin.turn.id}", occurrence, b"", (spec.id,))
-        command = self._command(agent, (spec,), record)
-        return await self._enqueue(replace(command, origin=origin, guarded=guarded))
+        return await self._enqueue(self._command(agent, (spec,), record, origin=origin, guarded=guarded))
 
     async def returned(self, agent: str, request: TurnRequest, lineage: Lineage) -> TurnSpec:
         """The spec of a turn that a tool returned; the turn's end enqueues it. Raises InvalidArguments."""
@@ -198,9 +205,9 @@ class Submission:
             id=turn_id,
             agent=agent,
             tool=request.tool,
-            args=_encode("args", request.args),
-            kwargs=_encode("kwargs", request.kwargs),
-            metadata=_encode("metadata", request.metadata),
+            args=encode(request.args),
+            kwargs=encode(request.kwargs),
+            metadata=_metadata(request.metadata),
             timeout=request.timeout,
             not_before=request.not_before,
             parent=lineage.parent if lineage else None,
@@ -229,7 +236,7 @@ class Submission:
             turns = [core_turn(spec) for spec in command.specs]
             for turn in turns:
                 await self._guard.before(needed.definition, turn)
-            accepted = await self._execute(replace(command, guarded=True))
+            accepted = await self._execute(command._replace(guarded=True))
             if not accepted.replayed:  # else a twin of the same key was first, and has told them
                 for turn in turns:
                     await self._guard.after(needed.definition, turn)
@@ -237,15 +244,16 @@ class Submission:
 
     async def _execute(self, command: Enqueue) -> Enqueued:
         with self._starting() as starter:
-            return await self._store.execute(replace(command, starter=starter))
+            return await self._store.execute(command._replace(starter=starter))
 
 
-def _encode(part: str, value: Any) -> bytes:
+def _metadata(value: Any) -> bytes:
+    """A turn that the user's code has made may have anything there."""
     try:
-        return dumps(value)
+        return dumps(value) if value else b"{}"
     except NotJsonError as error:
         raise errors.InvalidArguments(
-            f"The {part} cannot be stored as JSON: {error}", errors=[{"pointer": f"/{part}", "detail": str(error)}]
+            f"The metadata cannot be stored as JSON: {error}", errors=[{"pointer": "/metadata", "detail": str(error)}]
         ) from error
 
 

@@ -1,7 +1,5 @@
 """Rules that only a look at one decision shows; what they come to in a store is in ``contracts``."""
 
-from dataclasses import replace
-
 import pytest
 
 from pygents_app.commands import (
@@ -89,7 +87,7 @@ class TestSend:
     def test_a_turn_that_was_cancelled_sends_nothing_more(self) -> None:
         cancelled = RUNNING._replace(cancel=CancelRequest("me", None))
         with pytest.raises(Fenced, match="cancelled"):
-            decide(replace(self.VIEW, turn=cancelled), self.COMMAND, NOW)
+            decide(self.VIEW._replace(turn=cancelled), self.COMMAND, NOW)
 
 
 class TestFinish:

@@ -24,7 +24,7 @@ SUSPECTS = STARTER._replace(suspects=True)
 
 
 def retried(policy: Retry = STEADY, tool: str = "greet") -> TurnSpec:
-    return replace(spec(tool=tool), retry=policy)
+    return spec(tool=tool)._replace(retry=policy)
 
 
 async def next_begun(driver: Driver, starter: Any = STARTER) -> Begun:
@@ -313,7 +313,7 @@ class TestCrash:
 async def test_policies_are_kept(driver: Driver) -> None:
     policy = Retry(7, delay=0.5, factor=1.5, max_delay=9.25, jitter=False, on=("timeout", "error"))
     await driver.create()
-    kept = replace(retried(policy), retry_of="another")
+    kept = retried(policy)._replace(retry_of="another")
     await driver.submit(kept)
     assert (await driver.turn(kept.id)).spec == kept
 

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -63,7 +62,7 @@ class TestRolledBack:
 
     async def test_text_that_cannot_be_stored(self, driver: Driver) -> None:
         await driver.create()
-        bad = Enqueue("a", (replace(spec(), root="\ud800"),), 100)
+        bad = Enqueue("a", (spec()._replace(root="\ud800"),), 100)
         answers = await asyncio.gather(
             driver.store.execute(bad), driver.store.execute(Enqueue("a", (spec(),), 100)), return_exceptions=True
         )
