@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from . import fanout, growth, library, report, roundtrip, startup, submit
+from . import fanout, growth, library, mailbox, report, roundtrip, startup, submit
 from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
@@ -23,6 +23,7 @@ BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "library": library.measure,
     "startup": startup.measure,
     "growth": growth.measure,
+    "mailbox": mailbox.measure,
 }
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 SCRATCH = ROOT / ".cache" / "bench"
