@@ -59,6 +59,8 @@ lock: $(VENV)/bin/python ## resolve the dependencies anew into the lock files (U
 		$(if $(UPGRADE),--upgrade) --group build --group dev -c requirements.lock -o tests/requirements.lock
 	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group pyproject.toml:generator -o tests/conformance/generator.lock
+	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
+		$(if $(UPGRADE),--upgrade) --group pyproject.toml:plots -o tests/bench/plots.lock
 
 wheel: $(VENV)/.installed-dev ## build dist/*.whl, by way of the source distribution
 	$(BIN)/python -m build --no-isolation --outdir dist .

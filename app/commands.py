@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from .errors import ServiceError
 from .model import (
     Begun,
@@ -52,7 +54,7 @@ class CreateAgent:
         return self.definition.name
 
 
-class Enqueue(NamedTuple):
+class Enqueue(Struct, frozen=True, gc=False):
     """Accept turns, all or none; none at all is only a question after the ``record``.
 
     With ``origin`` it is a send (or a put of a running turn) and is fenced.
@@ -73,7 +75,7 @@ class Enqueue(NamedTuple):
     batch: bool = False
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, gc=False):
     """Begin the next turn of an idle agent, if ``starter`` can; with ``turn_id`` only that one. Replies ``Claimed``."""
 
     agent: str
@@ -81,7 +83,7 @@ class Claim(NamedTuple):
     turn_id: str | None = None
 
 
-class Append(NamedTuple):
+class Append(Struct, frozen=True, gc=False):
     """Log values of the running turn; ``attempt`` as in ``Finish``."""
 
     agent: str
@@ -91,7 +93,7 @@ class Append(NamedTuple):
     attempt: int | None = None
 
 
-class Finish(NamedTuple):
+class Finish(Struct, frozen=True, gc=False):
     """End the running turn, with its last values, and begin the next one. A cancel that was committed first wins.
 
     A turn that its policy runs again is not ended: it goes back to the head of the mailbox and waits.
@@ -113,7 +115,7 @@ class Finish(NamedTuple):
     attempt: int | None = None
 
 
-class Release(NamedTuple):
+class Release(Struct, frozen=True, gc=False):
     """The code of a held agent has stopped: its mailbox goes on."""
 
     agent: str

@@ -5,7 +5,10 @@ numbers the events, so that the log is gapless by construction, and refuses any 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from . import payloads
 from .commands import Reply, Starter
@@ -40,7 +43,7 @@ MOVES: Mapping[TurnStatus, frozenset[TurnStatus]] = {
 """Every legal move of a turn. A move that is not here is a defect of this module, never of a client."""
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """What to write in one transaction, and the answer. ``cancelling``: a running turn whose owner must stop it.
 
     ``pruned``: events before the head's ``earliest`` are to be removed, and these turns; None: neither.
@@ -72,12 +75,12 @@ class Draft:
         return seq
 
     def change(self, **changes: Any) -> None:
-        self.head = self.head._replace(**changes)
+        self.head = replace(self.head, **changes)
 
     def move(self, turn: Turn, status: TurnStatus, **changes: Any) -> Turn:
         if status not in MOVES[turn.status]:
             raise AssertionError(f"illegal move of turn {turn.id}: {turn.status} to {status}")
-        self.turns[turn.id] = moved = turn._replace(status=status, **changes)
+        self.turns[turn.id] = moved = replace(turn, status=status, **changes)
         return moved
 
     def done(self, reply: Reply, **parts: Any) -> Decision:
@@ -86,7 +89,7 @@ class Draft:
 
     def final(self) -> Head:
         """The head with the events so far counted in."""
-        return self.head._replace(latest=self.head.latest + len(self.events)) if self.events else self.head
+        return replace(self.head, latest=self.head.latest + len(self.events)) if self.events else self.head
 
     # --- steps that several rules share ------------------------------------------------------------------------------
 
@@ -146,7 +149,7 @@ class Draft:
         for index, value in enumerate(values, start=turn.values):
             self.log(EventType.TURN_VALUE, payloads.value(index, value), turn.id, turn.attempt)
         last = self.events[-1].seq if values else turn.last_seq
-        self.turns[turn.id] = appended = turn._replace(values=turn.values + len(values), last_seq=last)
+        self.turns[turn.id] = appended = replace(turn, values=turn.values + len(values), last_seq=last)
         return appended
 
     def requeue(self, turn: Turn, outcome: Outcome, at: int) -> Turn:

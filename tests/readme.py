@@ -1,6 +1,7 @@
 """The parts of README.md that are made: ``python -m tests.readme`` writes them anew.
 
-The settings come from the code, what survived which attacks from what ``make chaos`` has kept.
+The settings come from the code, what survived which attacks from what ``make chaos`` has kept, the figures from what
+``make bench`` has.
 """
 
 import json
@@ -13,9 +14,11 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from pygents_app.settings import PREFIX, Settings
+from tests.bench.record import figures_table
 
 README = Path(__file__).parents[1] / "README.md"
 RESULTS = Path(__file__).parent / "faults" / "results.json"
+FIGURES = Path(__file__).parent / "bench" / "results.json"
 ATTACKS: Mapping[str, tuple[str, str]] = {
     "kills": ("`kill -9` under load, at any moment or at a named point of the code", "kills"),
     "restarts": ("a restart under load, with open streams and running turns", "rolling restarts"),
@@ -62,6 +65,7 @@ def attacks_table(results: Mapping[str, Any]) -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "attacks": lambda: attacks_table(json.loads(RESULTS.read_text())),
+    "figures": lambda: figures_table(json.loads(FIGURES.read_text())),
 }
 
 

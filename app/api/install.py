@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 from ..auth import AdminKey
-from . import agents, openapi, operations, problems, submit, tools, turns
+from . import agents, openapi, operations, problems, tools, turns
 from .docs import docs_routes
 from .events import event_routes
 from .guard import Guard, bound_hosts
@@ -20,6 +20,7 @@ from .head import HeadAsGet
 from .services import Services
 from .shortcut import Shortcut
 from .streams import stream_routes
+from .submit import submit_routes
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
@@ -58,8 +59,8 @@ def install(app: Application, services: Services) -> None:
     settings = services.settings
     key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
-    streams = stream_routes(reads=services.store, hub=services.hub)
-    app.router.routes.extend((*event_routes(reads=services.store), *streams))
+    hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
+    app.router.routes.extend((*hot, *event_routes(reads=services.store)))
     guard = partial(
         Guard,
         key=AdminKey(key),
@@ -68,12 +69,11 @@ def install(app: Application, services: Services) -> None:
         any_host=not settings.loopback and not settings.allowed_hosts,
     )
     # Streams leave all of them once they are open: what takes them over is outermost.
-    app.layers = (DirectSend, guard, partial(Shortcut, routes=(*submit.ROUTES, *streams)), HeadAsGet)
+    app.layers = (DirectSend, guard, partial(Shortcut, routes=hot), HeadAsGet)
 
 
 def _routes() -> list[BaseRoute]:
     return [
-        *submit.ROUTES,
         *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
         Route("/openapi.json", openapi.serve, methods=["GET"], include_in_schema=False),
         *docs_routes(),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from pygents_core.tool import Tool
 
@@ -95,8 +94,4 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    return services_of(request.scope)
-
-
-def services_of(scope: Scope) -> Services:
-    return cast(Services, scope["app"].state.services)
+    return cast(Services, request.app.state.services)

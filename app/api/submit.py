@@ -21,7 +21,7 @@ from .guard import CALLER
 from .heads import Heads, heads_of
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit
-from .services import Services, services_of
+from .services import Services
 from .streams import EventStreams, StreamAnswer, Wish
 from .waiting import Gone, ended
 from .wishes import Wishes, wishes_of
@@ -39,9 +39,9 @@ MAX_KEY = 255
 _KEY = re.compile(rb"[!-~]{1,%d}" % MAX_KEY)
 
 
-async def submit_turn(scope: Scope, receive: Receive) -> Response:
+async def submit_turn(its: Services, scope: Scope, receive: Receive) -> Response:
     """Accept a turn; the answer comes once it is durable. With an Idempotency-Key it may be repeated safely."""
-    its, heads, name = services_of(scope), heads_of(scope), agent_name(scope["path_params"]["name"])
+    heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
     value = await bodies.receive_json(heads, receive)
     asked = bodies.validate(Submit, value).request(system_clock)
@@ -50,9 +50,9 @@ async def submit_turn(scope: Scope, receive: Receive) -> Response:
     return await _answer(its, scope, receive, wishes, accepted)
 
 
-async def submit_batch(scope: Scope, receive: Receive) -> Response:
+async def submit_batch(its: Services, scope: Scope, receive: Receive) -> Response:
     """Accept an array of turns, all or none, in their order."""
-    its, heads, name = services_of(scope), heads_of(scope), agent_name(scope["path_params"]["name"])
+    heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     _refuse_query(scope["query_string"])
     key = _idempotency_key(heads)
     value = await bodies.receive_json(heads, receive)
@@ -63,9 +63,9 @@ async def submit_batch(scope: Scope, receive: Receive) -> Response:
     return Response(b'{"items":[%s]}' % b",".join(items), 202, headers=_replayed(accepted), media_type=JSON)
 
 
-async def retry_turn(scope: Scope, receive: Receive) -> Response:
+async def retry_turn(its: Services, scope: Scope, receive: Receive) -> Response:
     """Accept an ended turn once more, as a new turn. Everything else is as for a new one."""
-    its, heads, name = services_of(scope), heads_of(scope), agent_name(scope["path_params"]["name"])
+    heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
     wanted = turn_id(scope["path_params"]["id"])
     bodies.validate(NoBody, await bodies.receive_optional_json(heads, receive))
@@ -76,19 +76,18 @@ async def retry_turn(scope: Scope, receive: Receive) -> Response:
 class Endpoint:
     """A coroutine function that makes an answer, as an ASGI application: the router adds nothing around those."""
 
-    def __init__(self, make: Callable[[Scope, Receive], Awaitable[Response]]) -> None:
-        self._make = make
+    def __init__(self, its: Services, make: Callable[[Services, Scope, Receive], Awaitable[Response]]) -> None:
+        self._its, self._make = its, make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._make(scope, receive)
+        answer = await self._make(self._its, scope, receive)
         await answer(scope, receive, send)
 
 
-ROUTES = tuple(
-    Route(path, Endpoint(make), methods=["POST"], include_in_schema=False)
-    for path, make in ((PATH, submit_turn), (BATCH_PATH, submit_batch), (RETRY_PATH, retry_turn))
-)
-"""The hottest first."""
+def submit_routes(its: Services) -> list[Route]:
+    """The hottest first."""
+    makes = {PATH: submit_turn, BATCH_PATH: submit_batch, RETRY_PATH: retry_turn}
+    return [Route(path, Endpoint(its, make), methods=["POST"], include_in_schema=False) for path, make in makes.items()]
 
 
 # --- the body --------------------------------------------------------------------------------------------------------

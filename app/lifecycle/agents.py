@@ -1,8 +1,10 @@
 """Rules of the agents themselves: made, changed, paused, resumed, deleted."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from .. import errors, payloads
 from ..commands import AgentReply, CreateAgent, DeleteAgent, PatchAgent, Pause, Restore, Resume
@@ -21,7 +23,7 @@ def create(view: View, command: CreateAgent, now: int) -> Decision:
     if old is None or old.deleted:
         return _begin(new, old, now)
     if new.source == "code":
-        return _redefine(old, replace(new, labels=old.definition.labels), now)
+        return _redefine(old, dataclasses.replace(new, labels=old.definition.labels), now)
     if old.definition == new:
         return Decision(AgentReply(old))
     raise errors.AgentExists(
@@ -33,7 +35,7 @@ def _begin(new: Definition, old: Head | None, now: int) -> Decision:
     """An agent made anew goes on above the numbers of its forerunner, and waits for that one's code to stop."""
     head = Head(new, created_at=now, updated_at=now)
     if old is not None:
-        head = head._replace(node=old.node, epoch=old.epoch, earliest=old.latest + 1, latest=old.latest)
+        head = replace(head, node=old.node, epoch=old.epoch, earliest=old.latest + 1, latest=old.latest)
     draft = Draft(head, now)
     draft.log(EventType.AGENT_CREATED, _shown(new))
     return draft.done(AgentReply(draft.final(), created=True))
@@ -55,7 +57,7 @@ def _patched(old: Definition, changes: Mapping[str, Any]) -> Definition:
             f"An agent may have {MAX_LABELS} labels.",
             errors=[{"pointer": "/labels", "detail": f"would be {len(merged['labels'])} together with those it has"}],
         )
-    return replace(
+    return dataclasses.replace(
         old,
         description=merged.get("description", ""),
         tools=tuple(dict.fromkeys(merged.get("tools", ()))),
@@ -67,7 +69,7 @@ def _patched(old: Definition, changes: Mapping[str, Any]) -> Definition:
 def _redefine(head: Head, definition: Definition, now: int) -> Decision:
     if definition == head.definition:
         return Decision(AgentReply(head))
-    draft = Draft(head._replace(definition=definition, updated_at=now), now)
+    draft = Draft(replace(head, definition=definition, updated_at=now), now)
     draft.log(EventType.AGENT_UPDATED, _shown(definition))
     return draft.done(AgentReply(draft.final()))
 
@@ -76,7 +78,7 @@ def pause(view: View, command: Pause, now: int) -> Decision:
     head = known(view.head, command.agent)
     if head.paused:
         return Decision(AgentReply(head))
-    draft = Draft(head._replace(paused=True), now)
+    draft = Draft(replace(head, paused=True), now)
     draft.log(EventType.AGENT_PAUSED, b"{}")
     return draft.done(AgentReply(draft.final()))
 
@@ -85,7 +87,7 @@ def resume(view: View, command: Resume, now: int) -> Decision:
     head = known(view.head, command.agent)
     if not head.paused:
         return Decision(AgentReply(head))
-    draft = Draft(head._replace(paused=False), now)
+    draft = Draft(replace(head, paused=False), now)
     draft.log(EventType.AGENT_RESUMED, b"{}")
     first = draft.join_due(view.due, view.next)
     if head.idle:
@@ -103,7 +105,7 @@ def delete(view: View, command: DeleteAgent, now: int) -> Decision:
     draft = Draft(head, now)
     request = CancelRequest(command.by, "the agent was deleted")
     for turn in turns:
-        draft.end(turn if turn.cancel is not None else turn._replace(cancel=request), CANCELLED)
+        draft.end(turn if turn.cancel is not None else replace(turn, cancel=request), CANCELLED)
     draft.change(current=None, queued=0, scheduled=0, begun=head.joined, retry_at=None, deleted_at=now)
     draft.log(EventType.AGENT_DELETED, b"{}")
     cancelling = TurnRef(head.name, head.current) if head.current is not None else None
@@ -116,7 +118,7 @@ def restore(view: View, command: Restore, now: int) -> Decision:
     if head is None:
         raise errors.AgentNotFound(f"There is no agent named {command.agent!r}.")
     last = max(head.latest, now - 1)
-    jumped = head._replace(latest=last, skipped=head.skipped + last - head.latest)
+    jumped = replace(head, latest=last, skipped=head.skipped + last - head.latest)
     draft = Draft(jumped, now)
     if not head.deleted:
         draft.log(EventType.AGENT_RESTORED, payloads.restored(head.latest))

@@ -1,5 +1,7 @@
 """Rules of execution: a turn begins, gives values and ends, and what becomes of it when its owner is gone."""
 
+from msgspec.structs import replace
+
 from .. import payloads
 from ..commands import Append, Appended, Claim, Claimed, Finish, Finished, Recover, Release
 from ..draft import Decision, Draft
@@ -89,7 +91,7 @@ def release(view: View, command: Release, now: int) -> Decision:
 
 def recover(view: View, command: Recover, now: int) -> Decision:
     if view.head is not None and view.head.deleted:  # the code that it waited for is gone with its process
-        return Draft(view.head._replace(node=None), now).done(Claimed(None))
+        return Draft(replace(view.head, node=None), now).done(Claimed(None))
     draft = Draft(known(view.head, command.agent), now)
     first = draft.join_due(view.due, view.next)
     current, lost = draft.head.current, view.turn
@@ -102,7 +104,7 @@ def recover(view: View, command: Recover, now: int) -> Decision:
 
 def _recover_turn(draft: Draft, turn: Turn, max_crashes: int, now: int) -> Turn | None:
     """What becomes of a turn whose process has ended; the turn, if it goes back to the head of the mailbox."""
-    turn = turn._replace(crashes=turn.crashes + 1)
+    turn = replace(turn, crashes=turn.crashes + 1)
     poisonous = turn.crashes >= max_crashes
     again = retry_at(turn, INTERRUPTED, now) if not poisonous else None
     if again is not None:

@@ -1,5 +1,7 @@
 """Rules of the mailbox: what joins it, when, and what leaves it without having begun."""
 
+from msgspec.structs import replace
+
 from .. import errors
 from ..commands import Cancel, Cancelled, Claimed, Enqueue, Enqueued, GuardNeeded, Promote
 from ..draft import Decision, Draft, is_gone
@@ -69,7 +71,7 @@ def cancel(view: View, command: Cancel, now: int) -> Decision:
     if turn.ended:
         raise errors.TurnEnded(f"The turn had ended ({turn.status}) before it could be cancelled.", turn=turn)
     draft = Draft(head, now)
-    asked = turn if turn.cancel is not None else turn._replace(cancel=command.request)
+    asked = turn if turn.cancel is not None else replace(turn, cancel=command.request)
     if turn.status is TurnStatus.RUNNING:
         draft.turns[turn.id] = asked
         return draft.done(Cancelled(asked, asked=True), cancelling=TurnRef(command.agent, turn.id))

@@ -1,13 +1,14 @@
 """What a store shows to the rules, and the checks that several of them make on it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from .. import errors
 from ..model import Fence, Head, KeyRecord, PlacedTurn, Turn
 
 
-class View(NamedTuple):
+class View(Struct, frozen=True, gc=False):
     """What the store has loaded for a command; parts that the command does not need are left out.
 
     ``next`` is the first queued turn of the mailbox. ``due`` are the scheduled turns whose time has come, ordered by

@@ -18,7 +18,7 @@ MAX_DELAY = 366 * 86_400.0
 class TurnRequest(NamedTuple):
     """A turn as asked for. ``timeout`` in seconds; ``not_before`` in microseconds since the epoch.
 
-    ``args`` and ``kwargs`` are plain JSON: what a decoder gives.
+    ``args``, ``kwargs`` and ``metadata`` are plain JSON: what a decoder gives.
 
     Without a ``retry`` of its own it has its tool's.
     """

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from .. import payloads
 from ..commands import Finish, Finished, Release
 from ..errors import Fenced, StoreFull, Unavailable
@@ -72,7 +74,7 @@ class Scribe:
     def abandon(self, ending: Ending) -> None:
         """Write the end although the code has not stopped; the agent stays owned until ``release``."""
         self._held = True
-        self._outbox.close(lambda values: self._execute(self._finish(self._honest(ending), values)._replace(hold=True)))
+        self._outbox.close(lambda values: self._execute(replace(self._finish(self._honest(ending), values), hold=True)))
 
     def release(self) -> None:
         """The code of an abandoned turn has stopped: the mailbox goes on once the end is written."""
@@ -137,4 +139,4 @@ def _bare(command: Finish | Release) -> Finish | Release:
     """The end without anything that could be what the store chokes on."""
     if isinstance(command, Release):
         return command
-    return command._replace(outcome=NOT_STORED, values=(), memory=None, returned=None)
+    return replace(command, outcome=NOT_STORED, values=(), memory=None, returned=None)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from pygents_core.errors import ArgumentsError, NotJsonError, UnregisteredDynamicError
-from pygents_core.serialization import decode_arguments, dumps, encode
+from msgspec.structs import replace
+
+from pygents_core.errors import ArgumentsError, UnregisteredDynamicError
+from pygents_core.serialization import decode_arguments, encode
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import errors
@@ -207,7 +209,7 @@ class Submission:
             tool=request.tool,
             args=encode(request.args),
             kwargs=encode(request.kwargs),
-            metadata=_metadata(request.metadata),
+            metadata=encode(request.metadata),
             timeout=request.timeout,
             not_before=request.not_before,
             parent=lineage.parent if lineage else None,
@@ -236,7 +238,7 @@ class Submission:
             turns = [core_turn(spec) for spec in command.specs]
             for turn in turns:
                 await self._guard.before(needed.definition, turn)
-            accepted = await self._execute(command._replace(guarded=True))
+            accepted = await self._execute(replace(command, guarded=True))
             if not accepted.replayed:  # else a twin of the same key was first, and has told them
                 for turn in turns:
                     await self._guard.after(needed.definition, turn)
@@ -244,17 +246,7 @@ class Submission:
 
     async def _execute(self, command: Enqueue) -> Enqueued:
         with self._starting() as starter:
-            return await self._store.execute(command._replace(starter=starter))
-
-
-def _metadata(value: Any) -> bytes:
-    """A turn that the user's code has made may have anything there."""
-    try:
-        return dumps(value) if value else b"{}"
-    except NotJsonError as error:
-        raise errors.InvalidArguments(
-            f"The metadata cannot be stored as JSON: {error}", errors=[{"pointer": "/metadata", "detail": str(error)}]
-        ) from error
+            return await self._store.execute(replace(command, starter=starter))
 
 
 def _invalid_arguments(tool: str, error: ArgumentsError | UnregisteredDynamicError) -> errors.InvalidArguments:

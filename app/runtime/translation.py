@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pygents_core.registry import ToolRegistry
-from pygents_core.serialization import decode_arguments, encode_arguments
+from pygents_core.serialization import decode_arguments, encode_arguments, to_jsonable
 from pygents_core.turn import Turn as CoreTurn
 
 from ..clock import Clock, from_datetime
@@ -33,7 +33,8 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
     """A turn made by the user's code as a request: ``@dynamic`` functions by name, other callables evaluated now.
 
     A turn without a time limit gets the longest. Raises ValueError for a limit that is not in (0, 86,400] seconds and
-    for a turn with hooks of its own, which could not be stored: give them to the agent.
+    for a turn with hooks of its own, which could not be stored: give them to the agent; NotJsonError for arguments and
+    metadata that are not JSON.
     """
     if turn.hooks:
         raise ValueError("a turn in a durable mailbox cannot have hooks of its own; give them to the agent")
@@ -41,7 +42,8 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
     if not 0 < timeout <= MAX_TIMEOUT:
         raise ValueError(f"timeout must be more than 0 and at most {MAX_TIMEOUT:g} seconds, not {timeout}")
     args, kwargs = encode_arguments(turn.args, turn.kwargs)
-    return TurnRequest(turn.tool.metadata.name, args, kwargs, timeout, dict(turn.metadata), not_before)
+    metadata = to_jsonable(dict(turn.metadata)) if turn.metadata else {}
+    return TurnRequest(turn.tool.metadata.name, args, kwargs, timeout, metadata, not_before)
 
 
 def repeated(spec: TurnSpec) -> TurnRequest:

@@ -127,7 +127,8 @@ def turn_of(row: Row) -> Turn:
     spec = TurnSpec(
         id_, agent, tool, args, kwargs, metadata, timeout, not_before, parent, row[10], row[11], retry, row[13],
     )  # fmt: skip
-    return Turn._make((spec, _STATUSES[row[14]], *row[15:25], cancel, *row[27:31], damaged))
+    columns = [*row[15:25], cancel, *row[27:31], damaged]
+    return Turn(spec, _STATUSES[row[14]], *columns)
 
 
 def is_damaged_turn(row: Row) -> bool:

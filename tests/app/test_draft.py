@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.commands import AgentReply, Starter
 from pygents_app.draft import MOVES, Draft
@@ -26,11 +27,11 @@ STARTER = Starter("n", frozenset({"t"}))
 
 
 def draft(**counters: Any) -> Draft:
-    return Draft(Head(Definition("a", tools=("t",)), 0, 0, latest=7)._replace(**counters), NOW)
+    return Draft(replace(Head(Definition("a", tools=("t",)), 0, 0, latest=7), **counters), NOW)
 
 
 def turn(status: TurnStatus = TurnStatus.QUEUED, **columns: Any) -> Turn:
-    return Turn(TurnSpec("id", "a", "t"), status, 0, 1, 1, position=1)._replace(**columns)
+    return replace(Turn(TurnSpec("id", "a", "t"), status, 0, 1, 1, position=1), **columns)
 
 
 class TestMoves:

@@ -1,6 +1,7 @@
 """Rules that only a look at one decision shows; what they come to in a store is in ``contracts``."""
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.commands import (
     Append,
@@ -29,7 +30,7 @@ STARTER = Starter("n", frozenset({"t"}))
 DONE = Outcome(TurnStatus.COMPLETED)
 HEAD = Head(Definition("a", tools=("t", "locked")), 0, 0, latest=5)
 RUNNING = Turn(TurnSpec("id", "a", "t"), TurnStatus.RUNNING, 0, 4, 5, position=1, attempt=1, start_time=0)
-OWNED = HEAD._replace(node="n", epoch=1, current="id", joined=1, begun=1)
+OWNED = replace(HEAD, node="n", epoch=1, current="id", joined=1, begun=1)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ class TestFence:
 
     @pytest.mark.parametrize("command", COMMANDS)
     @pytest.mark.parametrize(
-        "head", [None, HEAD, OWNED._replace(epoch=2), OWNED._replace(node="m"), OWNED._replace(current="other")]
+        "head", [None, HEAD, replace(OWNED, epoch=2), replace(OWNED, node="m"), replace(OWNED, current="other")]
     )
     def test_another_owner_or_turn_is_refused(self, command: Command, head: Head | None) -> None:
         with pytest.raises(Fenced):
@@ -64,7 +65,7 @@ class TestFence:
 
 
 class TestGuard:
-    HOOKED = HEAD._replace(definition=Definition("a", tools=("t",), hooks={"before_put": ("check",)}))
+    HOOKED = replace(HEAD, definition=Definition("a", tools=("t",), hooks={"before_put": ("check",)}))
     SPECS = (TurnSpec("new", "a", "t"),)
 
     def test_turns_pass_the_hooks_first(self) -> None:
@@ -79,15 +80,15 @@ class TestGuard:
 
 class TestSend:
     COMMAND = Enqueue("b", (TurnSpec("new", "b", "t"),), 10, origin=Origin(RUNNING.ref, FENCE))
-    VIEW = View(HEAD._replace(definition=Definition("b", tools=("t",))), RUNNING, sender=OWNED)
+    VIEW = View(replace(HEAD, definition=Definition("b", tools=("t",))), RUNNING, sender=OWNED)
 
     def test_of_a_running_turn(self) -> None:
         assert isinstance(decide(self.VIEW, self.COMMAND, NOW).reply, Enqueued)
 
     def test_a_turn_that_was_cancelled_sends_nothing_more(self) -> None:
-        cancelled = RUNNING._replace(cancel=CancelRequest("me", None))
+        cancelled = replace(RUNNING, cancel=CancelRequest("me", None))
         with pytest.raises(Fenced, match="cancelled"):
-            decide(self.VIEW._replace(turn=cancelled), self.COMMAND, NOW)
+            decide(replace(self.VIEW, turn=cancelled), self.COMMAND, NOW)
 
 
 class TestFinish:
@@ -100,7 +101,7 @@ class TestFinish:
         assert (decision.head.idle, decision.head.scheduled, decision.head.queued) == (True, 1, 0)
 
     def test_a_returned_turn_meets_the_mailbox_limit(self) -> None:
-        head = OWNED._replace(queued=2)
+        head = replace(OWNED, queued=2)
         command = Finish("a", "id", FENCE, DONE, returned=TurnSpec("new", "a", "t"), mailbox_limit=2)
         decision = decide(View(head, RUNNING), command, NOW)
         assert isinstance(decision.reply, Finished)
@@ -110,7 +111,7 @@ class TestFinish:
 
 class TestDecisions:
     def test_what_changes_nothing_writes_nothing(self) -> None:
-        paused = HEAD._replace(paused=True)
+        paused = replace(HEAD, paused=True)
         for view, command in (
             (View(paused), Pause("a")),
             (View(HEAD), CreateAgent(HEAD.definition)),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pygents_app import retries
 from pygents_app.model import CancelRequest, Outcome, Turn, TurnSpec, TurnStatus
@@ -45,7 +46,7 @@ def test_who_is_tried_again() -> None:
     assert retries.retry_at(turn(None), FAILED, 10) is None
     assert retries.retry_at(turn(policy, attempt=2), FAILED, 10) is None
     assert retries.retry_at(turn(policy, attempt=2, spared=1), FAILED, 10) == 1_000_010
-    assert retries.retry_at(turn(policy)._replace(cancel=CancelRequest("me", None)), FAILED, 10) is None
+    assert retries.retry_at(replace(turn(policy), cancel=CancelRequest("me", None)), FAILED, 10) is None
     assert retries.retry_at(turn(policy), Outcome(TurnStatus.COMPLETED), 10) is None
     assert retries.retry_at(turn(policy), Outcome(TurnStatus.CANCELLED), 10) is None
 

@@ -1,30 +1,35 @@
 """``python -m tests.bench [names]``: run the benches, print their tables, keep the figures.
 
-BENCH_SECONDS is the length of a burst (1.0): below 0.5 there is one round of everything,
-which only shows that it works.
+Only a pass of all benches writes the record that README's figures come from (``results.json``, ``plots``): figures of
+several commits in one record would lie. BENCH_SECONDS is the length of a burst (1.0): below 0.5 there is one round of
+everything, which only shows that it works.
 """
 
 import argparse
 import os
 import resource
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import uvloop
 
-from . import fanout, growth, library, mailbox, report, roundtrip, startup, submit
+from . import endtoend, fanout, growth, latency, library, loglength, mailbox, report, roundtrip, startup, submit
 from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "submit": submit.measure,
     "roundtrip": roundtrip.measure,
+    "endtoend": endtoend.measure,
+    "latency": latency.measure,
     "fanout": fanout.measure,
     "library": library.measure,
     "startup": startup.measure,
     "growth": growth.measure,
     "mailbox": mailbox.measure,
+    "loglength": loglength.measure,
 }
+RECORD = Path(__file__).resolve().parent / "results.json"
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 SCRATCH = ROOT / ".cache" / "bench"
 """Where stores are made: beside the tree, because a folder for temporary files may lie in memory."""
@@ -39,8 +44,20 @@ def main() -> None:
         for table in uvloop.run(_measure(name, dose)):
             print(report.text(table), flush=True)
             tables.append(table)
-    report.write(asked.results, tables, dose)
-    print(f"\nkept in {os.path.relpath(asked.results)}")
+    results = asked.results or destination(asked.names, dose)
+    report.write(results, tables, dose, f'make bench ARGS="{" ".join(asked.names)}"' if asked.names else "make bench")
+    print(f"\nkept in {os.path.relpath(results)}, plots in {_plots(results, dose)}")
+
+
+def destination(names: Sequence[str], dose: Dose) -> Path:
+    return LATEST if names or dose.small else RECORD
+
+
+def _plots(results: Path, dose: Dose) -> str:
+    try:
+        return os.path.relpath(report.draw(results, install=not dose.small))
+    except LookupError as reason:
+        return f"no folder: skipped, {reason}"
 
 
 async def _measure(name: str, dose: Dose) -> list[Table]:
@@ -52,7 +69,7 @@ async def _measure(name: str, dose: Dose) -> list[Table]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the service and the library.")
     parser.add_argument("names", nargs="*", metavar="BENCH", help=f"of {', '.join(BENCHES)}; all without")
-    parser.add_argument("--results", type=Path, default=LATEST, help="the JSON file to write")
+    parser.add_argument("--results", type=Path, help="the JSON file to write, with the folder plots beside it")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(BENCHES):
         parser.error(f"there is no bench {', '.join(sorted(unknown))}")

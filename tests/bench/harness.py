@@ -53,7 +53,7 @@ class Server:
     """A process that serves HTTP on a port of loopback; ``started`` tells how many seconds its first answer took."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-        self._process, self.port, self._log = process, port, log
+        self._process, self.port, self.pid, self._log = process, port, process.pid, log
         self._born = time.perf_counter()
         self.started = 0.0
 

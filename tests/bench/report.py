@@ -1,4 +1,4 @@
-"""What a pass has found: as text for people, as JSON to keep and compare."""
+"""What a pass has found: as text for people, as JSON to keep and compare, as plots."""
 
 import json
 import os
@@ -11,10 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from . import peers
 from .harness import ROOT, Dose, Goal, Spread, Table
 
 COMPARED = frozenset({"per s", "CPU µs", "start s", "idle MB", "KB per stream"})
 """Figures whose ratios are shown; those of all others are in the JSON."""
+SCRIPT = Path(__file__).with_name("plot.py")
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic")
 
 
@@ -54,10 +56,21 @@ def _short(number: float) -> str:
     return f"{number:.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
-def write(path: Path, tables: Sequence[Table], dose: Dose) -> None:
+def write(path: Path, tables: Sequence[Table], dose: Dose, command: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {**machine(), "seconds": dose.seconds, "rounds": dose.rounds, "tables": [_table(table) for table in tables]}
+    how = {"command": command, "seconds": dose.seconds, "rounds": dose.rounds}
+    found = {**how, **machine(), "tables": [_table(table) for table in tables]}
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def draw(results: Path, *, install: bool) -> Path:
+    """Draw the plots of what was measured, into a folder beside it. Raises LookupError without matplotlib."""
+    python = peers.plotting(install=install)
+    if python is None:
+        raise LookupError("matplotlib is not installed")
+    folder = results.parent / "plots"
+    subprocess.run([str(python), str(SCRIPT), str(results), str(folder)], check=True)
+    return folder
 
 
 def machine() -> dict[str, Any]:
@@ -69,6 +82,7 @@ def machine() -> dict[str, Any]:
         "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}",
         "load": os.getloadavg()[0],
         "packages": {"sqlite": sqlite3.sqlite_version, **{name: version(name) for name in PACKAGES}},
+        "contenders": peers.versions(),
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,8 @@ def _serving(folder: Path, durability: str) -> AbstractContextManager[Server]:
 
 
 async def _measure(servers: dict[str, Server], dose: Dose, folder: Path, connections: int) -> Table:
-    bursts: dict[str, Burst] = {name: partial(_burst, server, dose, connections) for name, server in servers.items()}
+    agents = [f"/agents/a{number}" for number in range(connections)]
+    bursts: dict[str, Burst] = {name: partial(burst, server, dose, agents) for name, server in servers.items()}
     if connections == 1:
         bursts[DISK] = partial(_disk, folder, dose)
     rows = await rotate(bursts, dose.rounds)
@@ -48,8 +50,9 @@ async def _disk(folder: Path, dose: Dose) -> Sample:
     return {"p50 ms": percentile(times, 50) * 1e3, "p99 ms": percentile(times, 99) * 1e3}
 
 
-async def _burst(server: Server, dose: Dose, connections: int) -> Sample:
-    clients = [await Client.open(server.port, f"/agents/a{number}") for number in range(connections)]
+async def burst(server: Server, dose: Dose, agents: Sequence[str]) -> Sample:
+    """A connection and a stream for each of the agents, which are given by their addresses."""
+    clients = [await Client.open(server.port, agent) for agent in agents]
     before, start = server.cpu(), time.perf_counter()
     lists = await asyncio.gather(*(client.run(start + dose.seconds) for client in clients))
     passed, spent = time.perf_counter() - start, server.cpu() - before

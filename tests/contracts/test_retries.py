@@ -1,10 +1,11 @@
 """Attempts that are tried again, whatever the store: at the head of the mailbox, at their time, as often as allowed."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.commands import Append, DeleteAgent, Recover
 from pygents_app.errors import Fenced
@@ -24,7 +25,7 @@ SUSPECTS = STARTER._replace(suspects=True)
 
 
 def retried(policy: Retry = STEADY, tool: str = "greet") -> TurnSpec:
-    return spec(tool=tool)._replace(retry=policy)
+    return replace(spec(tool=tool), retry=policy)
 
 
 async def next_begun(driver: Driver, starter: Any = STARTER) -> Begun:
@@ -139,7 +140,7 @@ class TestRetrying:
     @pytest.mark.parametrize(("on", "outcome"), [(("timeout",), FAILED), (("error",), LATE), (("error",), DRAINED)])
     async def test_only_what_the_policy_names(self, driver: Driver, on: tuple[str, ...], outcome: Outcome) -> None:
         await driver.create()
-        begun = await driver.begin(retried(replace(STEADY, on=on)))
+        begun = await driver.begin(retried(dataclasses.replace(STEADY, on=on)))
         assert (await driver.finish(begun, outcome)).turn.ended
 
     async def test_at_once_with_the_end(self, driver: Driver) -> None:
@@ -204,7 +205,7 @@ class TestCancel:
 class TestDrain:
     async def test_it_uses_up_no_attempt(self, driver: Driver) -> None:
         await driver.create()
-        begun = await driver.begin(retried(replace(STEADY, max_attempts=1)))
+        begun = await driver.begin(retried(dataclasses.replace(STEADY, max_attempts=1)))
         for attempt in (1, 2, 3):
             turn = (await driver.finish(begun, DRAINED)).turn
             assert (turn.status, turn.attempt, turn.retry_at) == (TurnStatus.QUEUED, attempt, None)
@@ -313,7 +314,7 @@ class TestCrash:
 async def test_policies_are_kept(driver: Driver) -> None:
     policy = Retry(7, delay=0.5, factor=1.5, max_delay=9.25, jitter=False, on=("timeout", "error"))
     await driver.create()
-    kept = retried(policy)._replace(retry_of="another")
+    kept = replace(retried(policy), retry_of="another")
     await driver.submit(kept)
     assert (await driver.turn(kept.id)).spec == kept
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.commands import Append, Appended, Command, Enqueue, Enqueued
 from pygents_app.errors import ServiceError, StoreFull, Unavailable
@@ -62,7 +63,7 @@ class TestRolledBack:
 
     async def test_text_that_cannot_be_stored(self, driver: Driver) -> None:
         await driver.create()
-        bad = Enqueue("a", (spec()._replace(root="\ud800"),), 100)
+        bad = Enqueue("a", (replace(spec(), root="\ud800"),), 100)
         answers = await asyncio.gather(
             driver.store.execute(bad), driver.store.execute(Enqueue("a", (spec(),), 100)), return_exceptions=True
         )

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.errors import MalformedCursor
 from pygents_app.model import Event, EventType
@@ -20,7 +21,7 @@ def test_a_frame() -> None:
 
 
 def test_an_agents_event_has_all_seven_keys() -> None:
-    event = EVENT._replace(type=EventType.AGENT_PAUSED, turn_id=None, attempt=None, data=b"{}")
+    event = replace(EVENT, type=EventType.AGENT_PAUSED, turn_id=None, attempt=None, data=b"{}")
     decoded = json.loads(sse.event_json(event))
     assert list(decoded) == ["seq", "type", "agent", "turn_id", "attempt", "time", "data"]
     assert decoded["turn_id"] is decoded["attempt"] is None
