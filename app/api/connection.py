@@ -1,4 +1,4 @@
-"""The server's side of a connection, as far as the server shows it: whether it is closed, and how to cut it.
+"""The server's side of a connection, as far as the server shows it: whether it is closed, how to cut it, and its wire.
 
 ASGI tells a call of the client's leaving by ``receive`` alone, and uvicorn tells it only to the newest call of a
 connection: a client that has sent another request behind the one that is still being answered leaves unnoticed.
@@ -13,18 +13,30 @@ from .handover import HANDOVER
 
 
 class Connection:
-    """Made of the server's own ``send``, in the task of the call. uvicorn's is a method of what makes one answer."""
+    """Made of the server's own ``send``, in the task of the call. uvicorn's is a method of what makes one answer.
 
-    __slots__ = ("_answer", "_task", "_transport")
+    Made when the answer has been started, it can write to the wire: the piece of a chunked body (RFC 9112 §7.1) that
+    uvicorn would make of it anew for each of thousands of streams.
+    """
+
+    __slots__ = ("_answer", "_flow", "_task", "_transport")
 
     def __init__(self, send: Send) -> None:
         self._answer: Any = getattr(send, "__self__", None)
         self._transport: Any = getattr(self._answer, "transport", None)
+        self._flow: Any = getattr(self._answer, "flow", None) if _is_chunked(self._answer) else None
         self._task = cast("asyncio.Task[None] | None", asyncio.current_task())
 
     @property
     def closed(self) -> bool:
         return self._transport is not None and bool(self._transport.is_closing())
+
+    def write(self, body: bytes) -> bool:
+        """The server's own bound holds: it pauses writing where its buffer for the client has more than 64 KiB."""
+        if self._flow is None or self._flow.write_paused or self._transport.is_closing():
+            return False
+        self._transport.write(_chunks.chunk(body))
+        return True
 
     def cut(self) -> None:
         """Close it at once, unsent bytes or not, and let the call know: closing in order would wait for the client.
@@ -52,3 +64,28 @@ class Waiter:
     @property
     def closed(self) -> bool:
         return self._connection is not None and self._connection.closed
+
+
+class _Chunks:
+    """The last body with its chunk: most streams get what the one before got."""
+
+    def __init__(self) -> None:
+        self._last = (b"", b"")
+
+    def chunk(self, body: bytes) -> bytes:
+        known, chunk = self._last
+        if known is not body:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body)
+            self._last = (body, chunk)
+        return chunk
+
+
+_chunks = _Chunks()
+
+
+def _is_chunked(answer: object) -> bool:
+    """Whether it is uvicorn's, with httptools, under way, its body in chunks; on any change there the answer is no."""
+    known = (getattr(answer, name, None) for name in ("response_started", "chunked_encoding"))
+    flow = getattr(answer, "flow", None)
+    is_http = type(answer).__module__ == "uvicorn.protocols.http.httptools_impl"
+    return is_http and all(each is True for each in known) and hasattr(flow, "write_paused")

@@ -43,10 +43,10 @@ class DirectSend:
         except BaseException:
             handover.leave()
             raise
-        follow = handover.follow
-        del scope, send, handover
-        if follow is not None:
-            await follow(receive)
+        following = handover.follow(receive) if handover.follow is not None else None
+        del scope, receive, send, handover
+        if following is not None:
+            await following
 
 
 def _nobody_to_leave() -> None:

@@ -33,6 +33,7 @@ HEADERS: tuple[RawHeader, ...] = (
     (b"x-accel-buffering", b"no"),  # or nginx holds events back
 )
 PARAMETERS = frozenset({"after", "tail", "types"})
+FROM_START = Asked()
 
 
 class Wish(NamedTuple):
@@ -106,25 +107,30 @@ class EventStreams:
 
     async def _opening(self, wish: Wish, watch: Watch) -> Opening | None:
         """Where to begin; None: the client has seen all that there will ever be. Raises ``ServiceError``."""
-        listed = await self._reads.get_agent(wish.agent)
-        if listed is None:
+        asked, accepted = wish.asked, wish.accepted
+        if wish.turn_id is None and watch.known and (asked.latest or asked.given == watch.latest):
+            return Opening(watch.latest)  # nothing of the row matters but that it is there
+        head = await watch.head(asked.given or 0)
+        if head is None:
             raise AgentNotFound(f"there is no agent {wish.agent!r}")
-        watch.reaches(listed.head.latest)
-        earliest = listed.head.earliest
-        asked = replace(wish.asked, lost=await self._is_lost(listed.head, wish.asked.given))
         if wish.turn_id is None:
-            return open_agent(asked, earliest=earliest, latest=watch.latest)
+            asked = await self._with_loss(head, asked)
+            return open_agent(asked, earliest=head.earliest, latest=watch.latest)
+        if accepted is not None and asked == FROM_START and accepted.first_seq >= head.earliest:
+            return Opening(accepted.first_seq - 1)
+        asked = await self._with_loss(head, asked)
         placed = await self._reads.get_turn(wish.turn_id, wish.agent)
         if placed is None:
             raise TurnNotFound(f"agent {wish.agent!r} has no turn {wish.turn_id!r}")
-        return open_turn(asked, placed.turn, earliest=earliest, latest=watch.latest)
+        return open_turn(asked, placed.turn, earliest=head.earliest, latest=watch.latest)
 
-    async def _is_lost(self, head: Head, cursor: int | None) -> bool:
-        """Whether a restore has jumped over it: only then is there no event of that number."""
+    async def _with_loss(self, head: Head, asked: Asked) -> Asked:
+        """Whether a restore has jumped over what was given: only then is there no event of that number."""
+        cursor = asked.given
         if cursor is None or not head.skipped or not head.earliest <= cursor < head.latest:
-            return False
+            return asked
         following = await self._reads.read_events(head.name, cursor - 1, 1)
-        return bool(following) and following[0].seq != cursor
+        return replace(asked, lost=bool(following) and following[0].seq != cursor)
 
     async def _last_of(self, accepted: Turn, watch: Watch) -> Opening:
         """The agent was deleted since the turn was accepted; its log can still be read, and has the turn's end."""
@@ -135,10 +141,15 @@ class EventStreams:
         return Opening(cursor)
 
     async def _follow(self, wish: Wish, cursor: int, watch: Watch, send: Send, receive: Receive) -> None:
-        """Let the hub send, and wait: ``receive`` tells of a client that goes away and of a response that has ended."""
+        """Let the hub send, and wait: ``receive`` tells of a client that goes away and of a response that has ended.
+
+        What is not needed while it waits is let go of: there may be very many.
+        """
         subscription = self._hub.join(
             watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, connection=Connection(send)
         )
+        gone = wish.gone
+        del wish, cursor, send
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -146,8 +157,8 @@ class EventStreams:
         finally:
             self._hub.part(watch, subscription)
             self._hub.leave(watch)
-        if left and wish.gone is not None:
-            await wish.gone()
+        if left and gone is not None:
+            await gone()
 
 
 class StreamAnswer(Response):

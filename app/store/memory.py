@@ -4,7 +4,7 @@ import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import dropwhile, islice
+from itertools import dropwhile, islice, takewhile
 from typing import BinaryIO
 
 from ..errors import NoBackup
@@ -17,7 +17,7 @@ from .engine import Snapshot, T
 class _Agent:
     """All that is kept of one agent. ``mailbox`` maps positions to turns; ``numbers`` are its turns by acceptance.
 
-    Turns up to ``floor`` are of a deleted agent that had the name before.
+    Turns up to ``floor`` are of a deleted agent that had the name before. ``late`` are queued turns that were delayed.
     """
 
     head: Head
@@ -26,6 +26,7 @@ class _Agent:
     numbers: list[int] = field(default_factory=list)
     mailbox: dict[int, str] = field(default_factory=dict)
     scheduled: dict[str, None] = field(default_factory=dict)
+    late: dict[str, None] = field(default_factory=dict)
     records: dict[tuple[str, str], KeyRecord] = field(default_factory=dict)
     memory: bytes | None = None
 
@@ -85,9 +86,17 @@ class Tables:
     def placed(self, turn: Turn) -> PlacedTurn:
         if turn.status is not TurnStatus.QUEUED or turn.position is None:
             return PlacedTurn(turn)
-        position = turn.position
-        before = (other.position or 0 for other in self.queued(self.agents[turn.spec.agent]))
-        return PlacedTurn(turn, sum(other <= position for other in before))
+        agent, position = self.agents[turn.spec.agent], turn.position
+        if agent.head.joined - agent.head.begun == agent.head.queued:  # without holes
+            return PlacedTurn(turn, position - agent.head.begun)
+        before = (other.position or 0 for other in self.queued(agent))
+        return PlacedTurn(turn, sum(1 for _ in takewhile(lambda other: other <= position, before)))
+
+    def oldest_queued_at(self, agent: _Agent) -> int | None:
+        """The first in the mailbox, or the first of those that joined late."""
+        on_time = next((turn for turn in self.queued(agent) if turn.spec.not_before is None), None)
+        late = self.turns[min(agent.late, key=self.numbers.__getitem__)] if agent.late else None
+        return min((turn.created_at for turn in (on_time, late) if turn is not None), default=None)
 
 
 class MemoryRows:
@@ -180,10 +189,8 @@ class MemoryRows:
             self._tables.turns[turn.id] = turn
             if turn.position is not None:
                 agent.mailbox[turn.position] = turn.id
-            if turn.status is TurnStatus.SCHEDULED:
-                agent.scheduled[turn.id] = None
-            else:
-                agent.scheduled.pop(turn.id, None)
+            _note(agent.scheduled, turn.id, turn.status is TurnStatus.SCHEDULED)
+            _note(agent.late, turn.id, turn.status is TurnStatus.QUEUED and turn.spec.not_before is not None)
 
     def add_events(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -284,7 +291,14 @@ class MemorySnapshot:
         return OldLogs([name for name, events in logs if events and events[0].time < before], None)
 
     def _listed(self, agent: _Agent) -> ListedAgent:
-        return ListedAgent(agent.head, min((turn.created_at for turn in self._tables.queued(agent)), default=None))
+        return ListedAgent(agent.head, self._tables.oldest_queued_at(agent))
+
+
+def _note(noted: dict[str, None], turn_id: str, holds: bool) -> None:
+    if holds:
+        noted[turn_id] = None
+    else:
+        noted.pop(turn_id, None)
 
 
 def _events_of(known: _Agent, after: int, limit: int, up_to: int | None) -> list[Event]:

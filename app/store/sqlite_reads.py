@@ -9,6 +9,7 @@ from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnRef, Tu
 from ..ports import OldLogs
 from . import codec
 from .fetching import fetch_all
+from .places import counted, has_uncounted
 from .statements import statements
 
 LAST = 2**63 - 1
@@ -23,6 +24,7 @@ _LISTS: Mapping[TurnStatus | None, str] = {
     TurnStatus.RUNNING: "list_running_turns",
 }
 """Statements for the statuses that few turns of a long history have. The others are found by walking it."""
+_AGENT_LISTS: Mapping[TurnStatus | None, str] = {**_LISTS, TurnStatus.QUEUED: "list_agent_queued_turns"}
 
 
 class SqliteSnapshot:
@@ -59,19 +61,23 @@ class SqliteSnapshot:
             return None
 
     def get_turn(self, turn_id: str, agent: str | None) -> PlacedTurn | None:
-        row = self._one("find_turn", (turn_id,))
-        placed = codec.placed_turn(row) if row is not None else None
+        rows = self._all("find_turn", (turn_id,))
+        if has_uncounted(rows):
+            with self._at_one_moment():
+                rows = counted(self._db, self._all("find_turn", (turn_id,)))
+        placed = codec.placed_turn(rows[0]) if rows else None
         return placed if placed is not None and agent in (None, placed.turn.spec.agent) else None
 
     def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page:
-        statement = _LISTS.get(status, "list_agent_turns" if agent is not None else "list_turns")
+        lists, all_of = (_LISTS, "list_turns") if agent is None else (_AGENT_LISTS, "list_agent_turns")
+        statement = lists.get(status, all_of)
         with self._at_one_moment():
             first, last = self._range(agent)
             arguments = {
                 "agent": first, "first_agent": first, "last_agent": last, "status": status and status.value,
                 "after": after, "limit": limit + 1,
             }  # fmt: skip
-            rows = self._all(statement, arguments)
+            rows = counted(self._db, self._all(statement, arguments))
         items = tuple(codec.placed_turn(row) for row in rows)
         return Page(items[:limit], items[limit - 1].turn.id if len(items) > limit else None)
 

@@ -16,6 +16,7 @@ from ..errors import Damaged
 from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
 from . import codec
 from .fetching import fetch_all, fetch_one
+from .places import counted
 from .statements import statements
 
 MAX_CACHED = 4_096
@@ -134,8 +135,8 @@ class SqliteRows:
         """Turns as they are now, the heads written first: the place is counted from what the agent's row says."""
         self._flush_turns()
         self._flush_heads()
-        rows = (fetch_one(self._db, self._sql["find_turn"], (turn_id,)) for turn_id in turn_ids)
-        return tuple(codec.placed_turn(row) for row in rows if row is not None)
+        found = (fetch_one(self._db, self._sql["find_turn"], (turn_id,)) for turn_id in turn_ids)
+        return tuple(codec.placed_turn(row) for row in counted(self._db, [row for row in found if row is not None]))
 
     def oldest_events(self, head: Head, limit: int) -> Sequence[tuple[int, int]]:
         self._flush_events()

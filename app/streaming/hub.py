@@ -217,6 +217,7 @@ class Hub:
 
     async def _look_at_end(self, watch: Watch) -> None:
         """The agent was deleted: who is behind goes on to the end of its log, unless that was removed by now."""
+        watch.gone()
         if news := await self._reads.read_events(watch.agent, watch.latest, 1):
             watch.reaches(news[-1].seq)
         elif not await self._reads.read_events(watch.agent, 0, 1):

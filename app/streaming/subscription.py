@@ -39,6 +39,13 @@ class Connection(Protocol):
         """Whether the client has left, or was cut off."""
         ...
 
+    def write(self, body: bytes) -> bool:
+        """Give ``body`` (not empty, and not the last) to the server at once, past ``Send``: for a client that keeps up.
+
+        False, and nothing is done, if there is no such way or the client has still to take what it was sent.
+        """
+        ...
+
     def cut(self) -> None:
         """Close it at once. Whoever waits for the client hears of it."""
         ...
@@ -207,6 +214,8 @@ class Subscription:
         self._since = asyncio.get_running_loop().time()
         self._last = last
         try:
+            if not last and len(body) <= BATCH_BYTES and self._connection.write(body):
+                return
             task = drive(self._pieces(body) if len(body) > BATCH_BYTES else self._piece(body, last))
         except Exception:
             if not self._connection.closed:

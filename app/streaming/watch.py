@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..model import Event
+from ..model import Event, EventType, Head
 from ..ports import Reads
 from .ring import BATCH_BYTES, Batch, Framed, Ring, Rings, batch_of, framed
 
@@ -39,7 +39,8 @@ class Watch:
     Hold a watch before reading the agent's row: what is committed in between is then heard.
     """
 
-    __slots__ = ("_page_events", "_pages", "_reads", "_rings", "agent", "holders", "latest", "readers", "ring")
+    __slots__ = ("_deleted", "_found", "_page_events", "_pages", "_reads", "_rings", "_row", "agent", "holders",
+                 "latest", "readers", "ring")  # fmt: skip
 
     def __init__(self, *, agent: str, reads: Reads, rings: Rings) -> None:
         self.agent = agent
@@ -51,17 +52,41 @@ class Watch:
         self._rings = rings
         self._pages: dict[int, asyncio.Task[Batch | None]] = {}
         self._page_events = FIRST_PAGE_EVENTS
+        self._row: asyncio.Task[Head | None] | None = None
+        self._found = self._deleted = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether the agent's row was found, and no deletion was heard of since: ``latest`` is where its log ends."""
+        return self._found > self._deleted
 
     def reaches(self, latest: int) -> None:
-        """The log goes up to ``latest`` at least: as read from the agent's row."""
+        """The log goes up to ``latest`` at least."""
         self.ring.start(latest)
         self.latest = max(self.latest, latest)
+
+    def gone(self) -> None:
+        """There is no such agent any more."""
+        self._deleted = max(self._found, self.latest)
+
+    async def head(self, seen: int = 0) -> Head | None:
+        """The agent's row; None if there is none. All who ask at one time share one read.
+
+        It is as it was after the call, or as good: one who knows of the event ``seen`` gets a row that does, too.
+        """
+        joined = self._row is not None
+        head = await self._read_row()
+        if joined and not (head is not None and self.known and seen <= self.latest):
+            head = await self._read_row()  # the one that was joined began too early to tell
+        return head
 
     def hear(self, event: Event) -> None:
         """Take note of a committed event. What does not join on to the ring is a mere hint that there is more."""
         if self.ring.head is not None and event.seq == self.ring.head + 1:
             self._rings.accept(self.ring, framed(event))
         self.latest = max(self.latest, event.seq)
+        if event.type is EventType.AGENT_DELETED:
+            self._deleted = event.seq
 
     def wake(self) -> None:
         for reader in tuple(self.readers):
@@ -86,6 +111,27 @@ class Watch:
         self._rings.drop(self.ring)
         for page in self._pages.values():
             page.cancel()
+        if self._row is not None:
+            self._row.cancel()
+
+    async def _read_row(self) -> Head | None:
+        if self._row is None:
+            self._row = asyncio.get_running_loop().create_task(self._find())
+            self._row.add_done_callback(self._forget_row)
+        return await asyncio.shield(self._row)  # who goes away takes nothing from the others
+
+    async def _find(self) -> Head | None:
+        listed = await self._reads.get_agent(self.agent)
+        if listed is None:
+            return None
+        self._found = max(self._found, listed.head.latest)
+        self.reaches(listed.head.latest)
+        return listed.head
+
+    def _forget_row(self, row: "asyncio.Task[Head | None]") -> None:
+        self._row = None
+        if not row.cancelled():
+            row.exception()  # looked at here, because those who asked may have gone
 
     async def _read(self, cursor: int) -> Batch | None:
         events = await self._reads.read_events(self.agent, cursor, self._page_events)

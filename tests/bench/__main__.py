@@ -14,7 +14,20 @@ from pathlib import Path
 
 import uvloop
 
-from . import endtoend, fanout, growth, latency, library, loglength, memory, report, roundtrip, startup, submit
+from . import (
+    endtoend,
+    fanout,
+    growth,
+    latency,
+    library,
+    loglength,
+    mailbox,
+    memory,
+    report,
+    roundtrip,
+    startup,
+    submit,
+)
 from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
@@ -27,6 +40,7 @@ BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "startup": startup.measure,
     "memory": memory.measure,
     "growth": growth.measure,
+    "mailbox": mailbox.measure,
     "loglength": loglength.measure,
 }
 RECORD = Path(__file__).resolve().parent / "results.json"

@@ -135,11 +135,19 @@ async def send_all(port: int, requests: Iterable[bytes], connections: int) -> No
 
 
 class Stream(asyncio.Protocol):
-    """Counts ``marker`` in a stream of events and reports each piece's count. It must not span two events."""
+    """Counts ``marker`` in a stream of events and reports each piece's count. It must not span two events.
 
-    def __init__(self, target: str, marker: bytes, on_count: Callable[[int], None]) -> None:
-        self._request, self._marker, self._on_count = request("GET", target), marker, on_count
-        self._tail = b""
+    ``on_data`` is shown each piece before; it tells how many bytes of the piece's end it wants to see again.
+    """
+
+    __slots__ = ("_marker", "_on_count", "_on_data", "_request", "_seen", "_tail", "_transport", "opened")
+
+    def __init__(
+        self, target: str, marker: bytes, on_count: Callable[[int], None], on_data: Callable[[bytes], int] | None
+    ) -> None:
+        self._request, self._marker = request("GET", target), marker
+        self._on_count, self._on_data = on_count, on_data
+        self._tail = self._seen = b""
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -155,15 +163,29 @@ class Stream(asyncio.Protocol):
                 self.opened.set_result(None)
             else:
                 self.opened.set_exception(RuntimeError(data[:500].decode(errors="replace")))
+        if self._on_data is not None:
+            shown = self._seen + data
+            self._seen = shown[-self._on_data(shown) :]
         text = self._tail + data
         self._tail = text[1 - len(self._marker) :]
         if found := text.count(self._marker):
             self._on_count(found)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(RuntimeError(f"the connection ended before the stream was open: {exc}"))
 
-async def open_stream(port: int, target: str, marker: bytes, on_count: Callable[[int], None]) -> Stream:
+
+async def open_stream(
+    port: int,
+    target: str,
+    marker: bytes,
+    on_count: Callable[[int], None],
+    on_data: Callable[[bytes], int] | None = None,
+) -> Stream:
     """Open a stream and wait for its head."""
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(lambda: Stream(target, marker, on_count), "127.0.0.1", port)
+    make = lambda: Stream(target, marker, on_count, on_data)  # noqa: E731
+    _, stream = await loop.create_connection(make, "127.0.0.1", port)
     await stream.opened
     return stream

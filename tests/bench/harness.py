@@ -43,7 +43,7 @@ class Dose:
 
 
 def dose_of(seconds: float) -> Dose:
-    return Dose(seconds, 5, (100, 1000)) if seconds >= 0.5 else Dose(seconds, 1, (20,))
+    return Dose(seconds, 5, (100, 1000, 5000)) if seconds >= 0.5 else Dose(seconds, 1, (20,))
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ def service(folder: Path, name: str, durability: str = "full") -> tuple[list[str
     return [*command, "--port", "{port}", "--store", store, "--log", "warning"], env
 
 
-def uvicorn(app: str) -> list[str]:
+def uvicorn(module: str, app: str = "app") -> list[str]:
     """Command of a contender that is an ASGI application."""
-    command = [sys.executable, "-m", "uvicorn", f"tests.bench.contenders.{app}:app", "--app-dir", str(ROOT)]
+    command = [sys.executable, "-m", "uvicorn", f"tests.bench.contenders.{module}:{app}", "--app-dir", str(ROOT)]
     return [*command, "--port", "{port}", "--log-level", "warning", "--no-access-log", "--lifespan", "off"]
 
 

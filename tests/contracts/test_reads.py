@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pygents_app.model import Page, TurnRef, TurnSpec, TurnStatus
+from pygents_app.model import Page, PlacedTurn, TurnRef, TurnSpec, TurnStatus
 from tests.contracts.conftest import OpenStore
 from tests.contracts.driver import SECOND, START, STARTER, Driver, spec
 
@@ -131,6 +131,33 @@ class TestAgents:
         assert await driver.store.read_memory("nobody") is None
         assert await driver.store.read_events("nobody", 0, 10) == []
 
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    async def test_pages_of_a_mailbox(self, driver: Driver, limit: int) -> None:
+        """Turns that were delayed join behind later ones, cancelled ones leave holes; a list is by acceptance."""
+        await driver.create()
+        asked = [spec(not_before=START + SECOND if number % 3 == 0 else None) for number in range(12)]
+        for one in (*asked, spec(not_before=START - SECOND)):
+            await driver.submit(one)
+        driver.clock.now += 2 * SECOND
+        await driver.promote()
+        await driver.submit()
+        for one in (asked[1], asked[3], asked[7]):
+            await driver.cancel(one.id)
+        everything = (await driver.store.list_turns("a")).items
+        queued = [placed for placed in everything if placed.turn.status is TurnStatus.QUEUED]
+        assert sorted(placed.place for placed in queued) == list(range(1, 12))
+        assert [placed.place for placed in sorted(queued, key=position)] == list(range(1, 12))
+        found: list[PlacedTurn] = []
+        after = None
+        while True:
+            page = await driver.store.list_turns("a", status=TurnStatus.QUEUED, after=after, limit=limit)
+            found += page.items
+            if (after := page.next) is None:
+                break
+        assert found == queued
+        for placed in queued:
+            assert await driver.store.get_turn(placed.turn.id) == placed
+
     async def test_the_oldest_queued_turn(self, driver: Driver) -> None:
         await driver.create()
         delayed = spec(not_before=START + SECOND)
@@ -148,6 +175,10 @@ class TestAgents:
         for one in (delayed, waiting.turn):
             await driver.cancel(one.id)
         assert (await driver.store.list_agents()).items[0].oldest_queued_at is None
+
+
+def position(placed: PlacedTurn) -> int:
+    return placed.turn.position or 0
 
 
 class TestEvents:

@@ -104,7 +104,7 @@ class TestDamage:
         await driver.create()
         await driver.submit()
         await store.close()
-        damage(path, "turns_by_agent", "turns_by_position", "events_by_seq")
+        damage(path, "turns_by_agent", "turns_waiting", "events_by_seq")
         store = open_store(f"sqlite:///{path}")
         commands = [Enqueue("a", (spec(),), 100) for _ in range(3)]
         answers = await asyncio.gather(*map(store.execute, commands), return_exceptions=True)

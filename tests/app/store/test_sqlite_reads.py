@@ -60,6 +60,6 @@ async def test_a_list_of_turns_is_of_one_moment(driver: Driver, path: Path, befo
         with closing(sqlite3.connect(path)) as db, db:
             assert db.execute("DELETE FROM turns").rowcount == 1
 
-    before("list_queued_turns", purge)
+    before("list_agent_queued_turns", purge)
     assert len((await driver.store.list_turns("a", status=TurnStatus.QUEUED)).items) == 1
     assert not (await driver.store.list_turns("a", status=TurnStatus.QUEUED)).items

@@ -25,6 +25,8 @@ class Log:
         self.reads: list[tuple[str, int]] = []
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.looks = 0
+        self.look_gate: asyncio.Event | None = None
         self.deaf = False
         self.after_looking: Callable[[], None] = lambda: None
         self._listeners: list[Listener] = []
@@ -73,12 +75,17 @@ class Log:
         return ended
 
     async def get_agent(self, name: str) -> ListedAgent | None:
+        """What is there at the call; ``look_gate`` holds back the answer."""
+        self.looks += 1
         self._fail()
-        if name not in self.events:
-            return None
-        head = Head(Definition(name), 0, 0, earliest=self.earliest[name], latest=self.latest(name))
+        found = None
+        if name in self.events and not any(one.type is EventType.AGENT_DELETED for one in self.events[name][-1:]):
+            head = Head(Definition(name), 0, 0, earliest=self.earliest[name], latest=self.latest(name))
+            found = ListedAgent(head, None)
         self.after_looking()
-        return ListedAgent(head, None)
+        if self.look_gate is not None:
+            await self.look_gate.wait()
+        return found
 
     async def get_turn(self, turn_id: str, agent: str | None = None) -> PlacedTurn | None:
         turn = self.turns.get(turn_id)
@@ -157,6 +164,10 @@ class Client:
     @property
     def closed(self) -> bool:
         return self.aborted or self.left
+
+    def write(self, body: bytes) -> bool:
+        """Takes nothing: all goes through ``send``."""
+        return False
 
     def cut(self) -> None:
         self.aborted = True

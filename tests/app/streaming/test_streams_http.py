@@ -1,17 +1,21 @@
 """The stream routes over real sockets: what a client sees, and what is left when it has gone."""
 
+import asyncio
 import json
 import random
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 from httpx_sse import connect_sse
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from pygents_app.api.connection import Connection
 from pygents_app.api.handover import DirectSend
 from pygents_app.api.streams import stream_routes
 from pygents_app.errors import Unavailable
@@ -161,6 +165,51 @@ def test_head_answers_headers_only(service: Service, path: str) -> None:
     answer = httpx.head(service.url + path.format(id=turn.id), timeout=5)
     assert (answer.status_code, answer.content) == (200, b"")
     assert httpx.post(service.url + path.format(id=turn.id)).status_code == 405
+
+
+class TestOpening:
+    """What is known of an agent that somebody reads already is not read again."""
+
+    @pytest.mark.parametrize("cursor", ["latest", "300"])
+    def test_who_is_at_the_end_of_a_log_that_is_read_needs_no_look(self, service: Service, cursor: str) -> None:
+        service.log.fill("a", 300)
+        with Peer(service, "/agents/a/stream?after=latest") as first:
+            first.read_until(b"id: 300\n\n")
+            looks = service.log.looks
+            with Peer(service, f"/agents/a/stream?after={cursor}") as second:
+                second.read_until(b"id: 300\n\n")
+                service.log.fill("a", 1)
+                assert seqs_of(second.read_until(last(301))) == [301]
+            assert service.log.looks == looks
+
+    def test_the_end_is_where_the_log_has_grown_to(self, service: Service) -> None:
+        service.log.fill("a", 1)
+        with Peer(service, "/agents/a/stream") as first:
+            service.log.fill("a", 2)
+            first.read_until(last(3))
+            with Peer(service, "/agents/a/stream?after=latest") as second:
+                second.read_until(b"id: 3\n\n")
+
+    def test_all_others_need_one(self, service: Service) -> None:
+        service.log.fill("a", 300)
+        with Peer(service, "/agents/a/stream?after=latest") as first:
+            first.read_until(b"id: 300\n\n")
+            service.log.prune("a", 290)
+            with Peer(service, "/agents/a/stream") as second:
+                assert seqs_of(second.read_until(last(300))) == run(290, 300)
+                assert b"stream.reset" not in second.body
+            with Peer(service, "/agents/a/stream?after=12") as second:
+                second.read_until(b'"reason":"retention","cursor":12,"earliest":290,"latest":300')
+            with Peer(service, "/agents/a/stream?after=301") as second:
+                second.read_until(b'"reason":"unknown","cursor":301,"earliest":290,"latest":300')
+
+    def test_a_deleted_agent_is_not_known_any_more(self, service: Service) -> None:
+        service.log.fill("a", 1)
+        with Peer(service, "/agents/a/stream") as first:
+            first.read_until(last(1))
+            service.log.commit("a", (EventType.AGENT_DELETED, None, b"{}"))
+            first.read_to_end()
+            assert get(service, "/agents/a/stream?after=latest").status_code == 404
 
 
 class TestTurnStream:
@@ -317,6 +366,39 @@ def test_a_slow_reader_delays_nobody(service: Service) -> None:
         assert buffered(service) <= 256 * 1024
         got = seqs_of(slow.read_until(last(2000)))
         assert got == run(1, len(got))
+
+
+def test_a_client_that_keeps_up_is_written_to_past_send(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the server has changed what it shows of itself: all would work on, but for more."""
+    sends: list[Message] = []
+    original = RequestResponseCycle.send
+
+    async def send(cycle: RequestResponseCycle, message: Any) -> None:
+        sends.append(message)
+        await original(cycle, message)
+
+    monkeypatch.setattr(RequestResponseCycle, "send", send)
+    service.log.fill("a", 1)
+    with Peer(service, "/agents/a/stream") as peer:
+        peer.read_until(last(1))
+        opening = len(sends)
+        for seq in range(2, 30):
+            service.log.fill("a", 1, size=seq * 1000)
+            peer.read_until(last(seq))
+        service.log.fill("a", 1, size=3 * BATCH_BYTES)
+        peer.read_until(last(30))
+        assert len(sends) == opening + 4, "a large frame goes in pieces that wait for each other"
+        assert seqs_of(peer.read_until(b"\n\n")) == run(1, 30)
+
+
+def test_any_other_server_is_sent_to(service: Service) -> None:
+    async def send(message: Message) -> None:
+        raise AssertionError("nothing is sent here")
+
+    async def ask() -> bool:
+        return Connection(send).write(b"x")
+
+    assert asyncio.run(ask()) is False
 
 
 def buffered(service: Service) -> int:

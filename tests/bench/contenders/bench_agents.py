@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 
 from pygents_core import Agent, tool
@@ -29,13 +30,13 @@ async def tasks() -> int:
 
 @tool()
 async def feed(count: int, interval: float) -> AsyncIterator[dict[str, object]]:
-    """Yield ``count`` values: at once, or one every ``interval`` seconds."""
+    """Yield ``count`` values: at once, or one every ``interval`` seconds. Each says when it was made."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     for index in range(count):
         if interval:
             await asyncio.sleep(start + (index + 1) * interval - loop.time())
-        yield {"text": "a piece of a long answer", "n": index}
+        yield {"text": "a piece of a long answer", "n": index, "at": time.time_ns() // 1000}
 
 
 agents = [Agent(f"a{index}", "Measured", [greet, hold, feed, tasks]) for index in range(AGENTS)]

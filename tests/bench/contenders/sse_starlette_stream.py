@@ -10,24 +10,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pygents_app.model import Event
 from pygents_app.streaming import sse
-from tests.bench.contenders.raw_stream import frames
+from tests.bench.contenders.feeding import Publishing
+
+NO_PING = 3600
+"""Seconds: pings to the streams of one contender would disturb the measuring of another."""
 
 _sse_starlette: Any = import_module("sse_starlette")
 _queues: set["asyncio.Queue[dict[str, str]]"] = set()
-_publishing: set["asyncio.Task[None]"] = set()
 
 
 async def stream(request: Request) -> Response:
-    response: Response = _sse_starlette.EventSourceResponse(_values())
+    response: Response = _sse_starlette.EventSourceResponse(_values(), ping=NO_PING)
     return response
 
 
 async def publish(request: Request) -> Response:
     query = request.query_params
-    task = asyncio.create_task(_publish(int(query["count"]), float(query["interval"])))
-    _publishing.add(task)
-    task.add_done_callback(_publishing.discard)
+    _publishing.start(int(query["count"]), float(query["interval"]))
     return Response(status_code=202)
 
 
@@ -41,17 +42,13 @@ async def _values() -> AsyncIterator[dict[str, str]]:
         _queues.discard(queue)
 
 
-async def _publish(count: int, interval: float) -> None:
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    for index, event in enumerate(frames(count)):
-        if interval:
-            await asyncio.sleep(start + (index + 1) * interval - loop.time())
-        message = {"id": str(event.seq), "event": event.type.value, "data": sse.event_json(event).decode()}
-        for queue in tuple(_queues):
-            queue.put_nowait(message)
+def _publish(event: Event) -> None:
+    message = {"id": str(event.seq), "event": event.type.value, "data": sse.event_json(event).decode()}
+    for queue in tuple(_queues):
+        queue.put_nowait(message)
 
 
+_publishing = Publishing(_publish)
 app = Starlette(
     routes=[Route("/agents/{name}/stream", stream), Route("/agents/{name}/turns", publish, methods=["POST"])]
 )

@@ -76,7 +76,9 @@ CREATE TABLE turns (
 
 -- An agent's turns by acceptance, and those whose events have begun to go.
 CREATE INDEX turns_by_agent ON turns (agent, first_seq);
-CREATE INDEX turns_by_position ON turns (agent, position);
+-- The mailboxes: what waits, however much came before, and of that what was delayed, which joined out of its turn.
+CREATE INDEX turns_waiting ON turns (agent, position) WHERE status = 'queued';
+CREATE INDEX turns_late ON turns (agent) WHERE status = 'queued' AND not_before IS NOT NULL;
 CREATE INDEX turns_by_parent ON turns (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX turns_by_due ON turns (not_before) WHERE status = 'scheduled';
 CREATE INDEX turns_scheduled ON turns (agent, not_before) WHERE status = 'scheduled';
@@ -133,8 +135,8 @@ CREATE TABLE checks (
 
 INSERT INTO checks (id, checked_at) VALUES (1, 0);
 
--- The place in the mailbox: 1 is next. Positions are dense but for turns that were cancelled while they waited, so that
--- counting is needed only where the agent has such a hole.
+-- The place in the mailbox: 1 is next. Positions are dense but for turns that were cancelled while they waited. Where the
+-- agent has such a hole the place is -1: it is to be counted, for all rows at once (store/places.py).
 CREATE VIEW turn_rows AS
 SELECT
     t.id, a.name AS agent, t.tool, t.args, t.kwargs, t.metadata, t.timeout, t.not_before, t.parent_agent, t.parent_id,
@@ -143,22 +145,29 @@ SELECT
     CASE
         WHEN t.status <> 'queued' THEN NULL
         WHEN a.joined - a.begun = a.queued THEN t.position - a.begun
-        ELSE (
-            SELECT count(*) FROM turns AS q
-            WHERE q.agent = t.agent AND q.position > a.begun AND q.position <= t.position AND q.status = 'queued'
-        )
+        ELSE -1
     END AS place,
     t.nr, t.agent AS agent_id, t.crc, t.end_crc
 FROM turns AS t JOIN agents AS a ON a.id = t.agent
 WHERE a.deleted_at IS NULL;
 
+-- The oldest that waits is the first in the mailbox, or the first of those that joined late.
 CREATE VIEW agent_rows AS
 SELECT
     a.definition, a.created_at, a.updated_at, a.paused, a.node, a.epoch, a.current, a.queued, a.scheduled, a.joined,
     a.begun, a.earliest, a.latest, a.retry_at, a.last_error, a.deleted_at, a.skipped,
     CASE WHEN a.queued > 0 THEN (
-        SELECT min(q.created_at) FROM turns AS q
-        WHERE q.agent = a.id AND q.position > a.begun AND q.status = 'queued'
+        SELECT min(created_at) FROM (
+            SELECT * FROM (
+                SELECT q.created_at FROM turns AS q
+                WHERE q.agent = a.id AND q.status = 'queued' AND q.not_before IS NULL ORDER BY q.position LIMIT 1
+            )
+            UNION ALL
+            SELECT * FROM (
+                SELECT l.created_at FROM turns AS l
+                WHERE l.agent = a.id AND l.status = 'queued' AND l.not_before IS NOT NULL ORDER BY l.nr LIMIT 1
+            )
+        )
     ) END AS oldest_queued_at,
     a.id, a.name, a.crc, a.head_crc
 FROM agents AS a
