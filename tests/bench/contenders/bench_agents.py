@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -39,4 +41,17 @@ async def feed(count: int, interval: float) -> AsyncIterator[dict[str, object]]:
         yield {"text": "a piece of a long answer", "n": index, "at": time.time_ns() // 1000}
 
 
-agents = [Agent(f"a{index}", "Measured", [greet, hold, feed, tasks]) for index in range(AGENTS)]
+@tool()
+async def compute() -> None:
+    """Keep the interpreter busy until it is cancelled, and give the event loop back every 50 ms."""
+    while True:
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until:
+            sum(range(1000))
+        await asyncio.sleep(0)
+
+
+if "BENCH_SWITCH_SECONDS" in os.environ:
+    sys.setswitchinterval(float(os.environ["BENCH_SWITCH_SECONDS"]))
+
+agents = [Agent(f"a{index}", "Measured", [greet, hold, feed, tasks, compute]) for index in range(AGENTS)]

@@ -1,0 +1,67 @@
+"""Two event loops and one interpreter: what the interval at which threads take turns changes, and what a busy tool does.
+
+The interpreter lets another thread in after its switch interval (``sys.setswitchinterval``), or when a thread waits.
+"""
+
+import asyncio
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+
+from . import roundtrip
+from .client import ask, hammer, request
+from .harness import Burst, Dose, Sample, Server, Table, percentile, rotate, service, serving
+from .submit import BODY, HOLD
+
+INTERVALS = (0.005, 0.001, 0.02)
+"""Seconds; the first is Python's own."""
+MANY = 64
+HELD, BUSY = "/agents/a0", "/agents/a1"
+ROUND_TRIP = ("/agents/a2",)
+
+
+async def measure(dose: Dose, folder: Path) -> list[Table]:
+    with ExitStack() as up:
+        servers = {name(seconds): up.enter_context(_serving(folder, seconds)) for seconds in INTERVALS}
+        for server in servers.values():
+            await ask(server.port, "POST", f"{HELD}/turns", HOLD)
+        bursts: dict[str, Burst] = {name: partial(_burst, server, dose) for name, server in servers.items()}
+        rows = await rotate(bursts, min(dose.rounds, 3))
+    return [Table("switch interval of the interpreter: round trips, and submits beside a busy tool", name(0.005), rows)]
+
+
+def name(seconds: float) -> str:
+    own = ", Python's own" if seconds == sys.getswitchinterval() else ""
+    return f"{seconds * 1e3:g} ms{own}"
+
+
+def _serving(folder: Path, seconds: float) -> AbstractContextManager[Server]:
+    command, env = service(folder, f"loops-{seconds}")
+    return serving(command, folder, {**env, "BENCH_SWITCH_SECONDS": str(seconds)})
+
+
+async def _burst(server: Server, dose: Dose) -> Sample:
+    """Submits of one connection to an agent that is held: nothing but the interpreter is shared with the busy tool."""
+    many = await roundtrip.burst(server, dose, [f"/agents/a{number}" for number in range(2, MANY)])
+    one = await roundtrip.burst(server, dose, ROUND_TRIP)
+    alone = await hammer(server.port, [request("POST", f"{HELD}/turns", BODY)], dose.seconds / 2)
+    computing = await ask(server.port, "POST", f"{BUSY}/turns", {"tool": "compute", "timeout": 600})
+    try:
+        beside = await hammer(server.port, [request("POST", f"{HELD}/turns", BODY)], dose.seconds / 2)
+    finally:
+        await _end(server, computing["links"]["cancel"], computing["links"]["self"])
+    return {
+        "round trips per s": many["per s"],
+        "round trip p50 ms": one["p50 ms"],
+        "submit p50 ms": percentile(alone, 50) * 1e3,
+        "submit p99 ms": percentile(alone, 99) * 1e3,
+        "p50 ms, busy tool": percentile(beside, 50) * 1e3,
+        "p99 ms, busy tool": percentile(beside, 99) * 1e3,
+    }
+
+
+async def _end(server: Server, cancel: str, turn: str) -> None:
+    await ask(server.port, "POST", cancel)
+    while (await ask(server.port, "GET", f"{turn}?wait=10"))["stop_reason"] is None:
+        await asyncio.sleep(0)
