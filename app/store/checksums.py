@@ -35,11 +35,10 @@ def of_parts(*parts: object) -> int:
 
 
 def _chained(head: str, *pieces: object) -> int:
-    crc = crc32(head.encode(errors="replace"))
+    parts = [head.encode(errors="replace")]
     for piece in pieces:
         if isinstance(piece, bytes):
-            crc = crc32(b"%d " % len(piece), crc)
-            crc = crc32(piece, crc)
+            parts += (b"%d " % len(piece), piece)
         else:  # no value, or damage: a column that holds another type than it was given
-            crc = crc32(repr(piece).encode(errors="replace"), crc)
-    return crc
+            parts.append(repr(piece).encode(errors="replace"))
+    return crc32(b"".join(parts))

@@ -165,7 +165,7 @@ class SqliteRows:
         return found
 
     def _id(self, name: str) -> int:
-        known = self._known(name)
+        known = self._heads.get(name) or self._known(name)  # its head has been used just now
         if known is None:
             raise LookupError(f"agent {name!r} has no row")
         return known.id

@@ -39,6 +39,7 @@ STORM, IDLE, BURST, PACED = "storm", "idle", "burst", "paced"
 NOTES = (
     "all send the same frames: a turn's queued, started, values and completed; pings are off",
     f"{SERVICE}: each value is durable and in the log before it is sent",
+    f"{FASTAPI}: a quarter of the values back to back, so that it ends in time",
     f"{RAW}: one send a frame; {SERVICE} and {JOINED} put what is there into one send",
 )
 

@@ -22,6 +22,7 @@ LOG = 10
 """Turns of an agent that has worked."""
 AT_ONCE = 500
 RESUMES = 20
+BEGUN = 300
 START_SECONDS = 5.0
 
 
@@ -40,6 +41,8 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
     table = Table(f"growth: {size.agents:,} agents, {size.events:,} events", FRESH, await rotate(bursts, dose.rounds))
     table.bound("seconds from the start of the process to its first answer", GROWN, "start s", START_SECONDS)
     table.expect("submits x fresh", GROWN, "per s", FRESH, least=0.9)
+    table.expect("claim: a submit that begins its turn x fresh", GROWN, "begun ms", FRESH, most=1.1)
+    table.expect("CPU of such a turn x fresh", GROWN, "turn CPU µs", FRESH, most=1.1)
     table.expect("resume of 1,000 events x fresh", GROWN, "resume ms", FRESH, most=1.25)
     return [table]
 
@@ -54,11 +57,14 @@ async def _burst(folder: Path, name: str, dose: Dose) -> Sample:
         started = server.started
         requests = [await _waiting(server, number) for number in range(CONNECTIONS)]
         times = await hammer(server.port, requests, dose.seconds)
+        begun, cpu = await _begin(server)
         resumes = [await _resume(server) for _ in range(RESUMES)]
         return {
             "start s": started,
             "per s": len(times) / dose.seconds,
             "p99 ms": percentile(times, 99) * 1e3,
+            "begun ms": percentile(begun, 50) * 1e3,
+            "turn CPU µs": cpu * 1e6,
             "resume ms": percentile(resumes, 50) * 1e3,
             "MB": server.rss() / 1024 / 1024,
         }
@@ -69,6 +75,28 @@ async def _waiting(server: Server, number: int) -> bytes:
     await ask(server.port, "POST", "/agents", {"name": f"bench-{number}", "tools": ["greet"]})
     await ask(server.port, "POST", f"/agents/bench-{number}/pause")
     return request("POST", f"/agents/bench-{number}/turns", BODY)
+
+
+async def _begin(server: Server) -> tuple[list[float], float]:
+    """Submit to agents that have nothing to do: each turn is claimed and begun in the transaction that accepts it.
+
+    The seconds of each answer, and those of CPU for each turn, its end included.
+    """
+    for number in range(CONNECTIONS):
+        await ask(server.port, "POST", "/agents", {"name": f"begun-{number}", "tools": ["greet"]})
+        await _begin_one(server, number)
+    cpu = server.cpu()
+    times = [await _begin_one(server, number % CONNECTIONS) for number in range(BEGUN)]
+    return times, (server.cpu() - cpu) / BEGUN
+
+
+async def _begin_one(server: Server, number: int) -> float:
+    start = time.perf_counter()
+    turn = await ask(server.port, "POST", f"/agents/begun-{number}/turns", BODY)
+    seconds = time.perf_counter() - start
+    if turn["status"] != "running":
+        raise RuntimeError(f"an agent that has nothing to do has not begun {turn}")
+    return seconds
 
 
 async def _resume(server: Server) -> float:

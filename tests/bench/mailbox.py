@@ -73,7 +73,8 @@ async def _prepare(server: Server, *names: str) -> None:
 
 async def _burst(folder: Path, size: int, dose: Dose) -> Sample:
     command, env = service(folder, f"mailbox-{time.time_ns()}")
-    with serving(command, folder, env) as server:
+    # Each turn has events: with the usual retention some of them would be pruned while the mailbox drains.
+    with serving(command, folder, {**env, "PYGENTS_RETENTION_EVENTS": "10000000"}) as server:
         await _prepare(server, "m")
         await _fill(server, DRAINED)  # what is imported and cached with the first ones is not the mailbox's
         before = server.rss()
