@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
             return
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        _settle_memory()
+        settle_memory()
         if not self.should_exit:
             self._on_ready()
 
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def _share_interpreter() -> None:
+def share_interpreter() -> None:
     """Let the threads take turns more often than Python does by itself, unless the user's code has said how often.
 
     A submit passes the interpreter from thread to thread some twenty times. Beside a tool that computes, each time
@@ -77,7 +77,7 @@ def _share_interpreter() -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Let the garbage collector look less often, and no more at what was there at the start: it will be till the end.
 
     What turns and requests leave is freed by reference counts; looking for cycles took a tenth of a busy server's time.
@@ -112,7 +112,7 @@ def serve(
     Raises ``StartupError`` if the service cannot start.
     """
     _log_to_stderr(settings.log)
-    _share_interpreter()
+    share_interpreter()
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,

@@ -1,4 +1,4 @@
-"""The parts of README.md that are made: ``python -m tests.readme`` writes them anew.
+"""The parts of README.md and of the guide that are made: ``python -m tests.readme`` writes them anew.
 
 The settings come from the code, what survived which attacks from what ``make chaos`` has kept, the figures from what
 ``make bench`` has.
@@ -6,7 +6,8 @@ The settings come from the code, what survived which attacks from what ``make ch
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from pygents_app.settings import PREFIX, Settings
-from tests.bench.record import figures_table
+from tests.bench.record import figures_table, medians_table
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, SPEED = ROOT / "README.md", ROOT / "app" / "guide" / "speed.md"
 RESULTS = Path(__file__).parent / "faults" / "results.json"
 FIGURES = Path(__file__).parent / "bench" / "results.json"
 ATTACKS: Mapping[str, tuple[str, str]] = {
@@ -28,6 +30,9 @@ ATTACKS: Mapping[str, tuple[str, str]] = {
     "cuts": ("a power cut under load: what was not synced is lost", "power cuts"),
 }
 """What is told of each campaign, and which of its counts."""
+
+
+BUSY = ("p50 ms, busy tool", "p99 ms, busy tool")
 
 
 def settings_table() -> str:
@@ -62,23 +67,47 @@ def attacks_table(results: Mapping[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {
-    "settings": settings_table,
-    "attacks": lambda: attacks_table(json.loads(RESULTS.read_text())),
-    "figures": lambda: figures_table(json.loads(FIGURES.read_text())),
+def _medians(title: str, metrics: Sequence[str]) -> str:
+    return medians_table(json.loads(FIGURES.read_text()), title, metrics)
+
+
+BLOCKS: Mapping[str, tuple[Path, Callable[[], str]]] = {
+    "settings": (README, settings_table),
+    "attacks": (README, lambda: attacks_table(json.loads(RESULTS.read_text()))),
+    "figures": (README, lambda: figures_table(json.loads(FIGURES.read_text()))),
+    "submit": (
+        SPEED,
+        partial(_medians, "submit:", ["per s", "CPU µs", "HTTP µs", "committer µs", "worker µs", "p50 ms", "p99 ms"]),
+    ),
+    "parts": (SPEED, partial(_medians, "parts of a submit", ["µs"])),
+    "delivery": (SPEED, partial(_medians, r"fan-out: .* to 1000 streams, \d", ["CPU µs", "p50 ms", "p99 ms"])),
+    "event": (SPEED, partial(_medians, "parts of a delivered event", ["µs"])),
+    "interval": (
+        SPEED,
+        partial(_medians, "switch interval", ["round trips per s", "submit p50 ms", *BUSY]),
+    ),
 }
 
 
 def block(name: str) -> "re.Pattern[str]":
-    """What stands between two comments of that name."""
-    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+    """What stands between two marks of that name. In the guide they are link definitions, which are not shown."""
+    first, last = (rf"(?:<!-- {mark} -->|\[//\]: # \({mark}\))" for mark in (name, f"/{name}"))
+    return re.compile(rf"({first}\n+)(.*?)(\n*{last})", re.DOTALL)
+
+
+def shown(name: str) -> str | None:
+    """What stands there now."""
+    found = block(name).search(BLOCKS[name][0].read_text())
+    return found[2] if found is not None else None
 
 
 def main() -> None:
-    text = README.read_text()
-    for name, made in BLOCKS.items():
-        text = block(name).sub(lambda _, made=made: made(), text)  # type: ignore[misc]
-    README.write_text(text)
+    for name, (page, made) in BLOCKS.items():
+        text = page.read_text()
+        found = block(name).search(text)
+        if found is None:
+            raise LookupError(f"{page.name} has no place for {name}")
+        page.write_text(text[: found.start(2)] + made().rstrip("\n") + text[found.end(2) :])
 
 
 if __name__ == "__main__":

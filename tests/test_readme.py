@@ -1,17 +1,15 @@
-"""What is made in README.md is as it would be made now; its code blocks are executed in ``tests/examples``."""
+"""What is made in README.md and the guide is as it would be made now; code blocks are run by ``tests/examples``."""
 
 import json
 
 import pytest
 
-from tests.readme import BLOCKS, README, RESULTS, attacks_table, block
+from tests.readme import BLOCKS, RESULTS, attacks_table, shown
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_what_is_made_is_up_to_date(name: str) -> None:
-    shown = block(name).search(README.read_text())
-    assert shown is not None
-    assert shown.group() == BLOCKS[name](), "run: python -m tests.readme"
+    assert shown(name) == BLOCKS[name][1]().rstrip("\n"), "run: python -m tests.readme"
 
 
 def test_a_failed_chapter_is_told() -> None:

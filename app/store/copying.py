@@ -10,6 +10,7 @@ from urllib.parse import quote
 from ..clock import new_id
 from .inspection import compare, inspect
 from .sqlite_rows import events_ever
+from .syncing import sync
 
 SUFFIX = ".copy-"
 
@@ -20,11 +21,7 @@ def copy_to(database: Path, target: Path) -> None:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as db:
             db.execute("VACUUM INTO ?", (str(target),))
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from .syncing import sync
+
 _FORMAT = struct.Struct("<8sBQ36s")
 _MAGIC = b"pygthead"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -60,7 +62,7 @@ class HeadFile:
             try:
                 self._write(events)
                 os.fsync(self._descriptor)
-                _sync_folder(database.parent)
+                sync(database.parent)  # the file may be new: without its name what is in it is lost
             except BaseException:
                 self.close()
                 raise
@@ -76,15 +78,6 @@ class HeadFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The file may be new: without its name what is in it is lost."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _boot_id() -> bytes:

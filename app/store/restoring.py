@@ -9,7 +9,6 @@ which numbers are given out again. All is made ready in a file beside the target
 """
 
 import logging
-import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from .inspection import RESTORING, part_of
 from .lockfile import LockFile
 from .script import apply
 from .sqlite import SqliteEngine
+from .syncing import sync
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _prepare(backup: Path, ready: Path, clock: Clock) -> int:
         agents = jump(ready, clock=clock, reindex=False).agents
         if part_of(ready, "-wal").exists():  # closed, a database has its log in it
             raise StartupError(f"{ready} could not be written to its end. Is there space in {ready.parent}?")
-        _sync(ready)
+        sync(ready)
     except BaseException:
         _remove(leftovers)
         raise
@@ -129,9 +129,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _exchange(ready: Path, target: Path) -> Path | None:
     kept = _set_aside(target)
-    _sync(target.parent)
+    sync(target.parent)
     ready.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
     return kept
 
 
@@ -151,11 +151,3 @@ def _set_aside(target: Path) -> Path | None:
 def _remove(files: list[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

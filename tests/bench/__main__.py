@@ -24,6 +24,7 @@ from . import (
     loops,
     mailbox,
     memory,
+    parts,
     report,
     roundtrip,
     startup,
@@ -33,6 +34,7 @@ from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "submit": submit.measure,
+    "parts": parts.measure,
     "roundtrip": roundtrip.measure,
     "endtoend": endtoend.measure,
     "latency": latency.measure,

@@ -48,6 +48,7 @@ LINES = (
     Line("memory of an idle stream, of \\1", r"memory of an idle stream, of (\d{4,})", "service", "KB per stream"),
     Line("library alone: turns", "library: turns", "pygents_core", "per s"),
     Line("library alone: streamed values", "library: values", "pygents_core", "per s"),
+    Line("CPU of each of \\1 streams opened at once", r"(\d{4,}) streams opened at once", "service", "CPU µs"),
     Line("start of the process to its first answer", "start:", "service", "start s"),
 )
 
@@ -58,6 +59,23 @@ def figures_table(record: Record) -> str:
     rows += [row for line in LINES for table, what in _tables(record, line) for row in _rows(table, line, what)]
     rows += ["", *_said(record)]
     return "\n".join(rows) + "\n"
+
+
+def medians_table(record: Record, title: str, metrics: Sequence[str]) -> str:
+    """The medians of one table, a row for each contender. Raises LookupError if the record does not have it."""
+    found = next((table for table in record["tables"] if re.match(title, table["title"])), None)
+    if found is None:
+        raise LookupError(f"the record has no table {title!r}: measure all again with `make bench`")
+    rows = [f"| | {' | '.join(metrics)} |", "|---" * (len(metrics) + 1) + "|"]
+    for name, figures in found["rows"].items():
+        medians = [figures[metric]["median"] if figures.get(metric) else None for metric in metrics]
+        rows.append(f"| {name} | {' | '.join('' if each is None else _three(each) for each in medians)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _three(figure: float) -> str:
+    """With three digits that count."""
+    return f"{float(f'{figure:.3g}'):,.6g}"
 
 
 def _tables(record: Record, line: Line) -> Iterator[tuple[Mapping[str, Any], str]]:

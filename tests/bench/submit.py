@@ -19,6 +19,10 @@ BODY = {
 HOLD = {"tool": "hold", "timeout": 86_400}
 DRAIN_SECONDS = 60.0
 
+THREADS = ("HTTP µs", "committer µs", "worker µs")
+"""Of the service, in the order in which it makes its threads; the CPU of each for one submit."""
+
+RAW = "raw ASGI"
 ECHO, WAITING, RUNNING = "FastAPI echo", "durable, turns wait", "durable, turns run"
 RELAXED, MEMORY = "durability relaxed, turns wait", "memory, turns wait"
 
@@ -27,7 +31,8 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
     """Each connection has an agent of its own. Turns wait behind one that never ends, or run at once (trivial tool)."""
     with ExitStack() as up:
         echo = up.enter_context(serving(uvicorn("echo"), folder))
-        bursts: dict[str, Burst] = {ECHO: lambda: _burst(echo, dose)}
+        raw = up.enter_context(serving(uvicorn("raw_echo"), folder))
+        bursts: dict[str, Burst] = {ECHO: lambda: _burst(echo, dose), RAW: lambda: _burst(raw, dose)}
         for name, durability in ((WAITING, "full"), (RELAXED, "relaxed"), (MEMORY, "memory")):
             server = up.enter_context(serving(*_service(folder, name, durability)))
             await _hold(server)
@@ -55,12 +60,14 @@ async def _hold(server: Server) -> None:
 
 async def _burst(server: Server, dose: Dose) -> Sample:
     requests = [request("POST", f"/agents/a{number}/turns", BODY) for number in range(CONNECTIONS)]
-    before = server.cpu()
+    before = server.threads()
     times = await hammer(server.port, requests, dose.seconds)
-    spent = server.cpu() - before
+    spent = [now - then for now, then in zip(server.threads(), before, strict=False)]
+    of_threads = dict(zip(THREADS, spent, strict=False)) if len(spent) >= len(THREADS) else {}
     return {
         "per s": len(times) / dose.seconds,
-        "CPU µs": spent / len(times) * 1e6,
+        "CPU µs": sum(spent) / len(times) * 1e6,
+        **{name: seconds / len(times) * 1e6 for name, seconds in of_threads.items()},
         "p50 ms": percentile(times, 50) * 1e3,
         "p99 ms": percentile(times, 99) * 1e3,
     }
