@@ -93,10 +93,22 @@ class Submit(Body):
     model_config = ConfigDict(json_schema_extra=_NOT_BOTH)
 
     tool: Word = Field(description="Name of a tool that the agent accepts.", examples=["greet"])
-    args: list[Any] = Field(default=[], description="Positional arguments.")
-    kwargs: dict[str, Any] = Field(default={}, description="Keyword arguments.", examples=[{"name": "World"}])
+    # By factories, because pydantic copies a default deeply for each request.
+    args: list[Any] = Field(
+        default_factory=list, description="Positional arguments.", json_schema_extra={"default": []}
+    )
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keyword arguments.",
+        examples=[{"name": "World"}],
+        json_schema_extra={"default": {}},
+    )
     timeout: float = Field(60.0, gt=0, le=LONGEST_TIMEOUT, description="Seconds that the tool may take.")
-    metadata: dict[str, Any] = Field(default={}, description="Kept with the turn; not given to the tool.")
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Kept with the turn; not given to the tool.",
+        json_schema_extra={"default": {}},
+    )
     delay: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="Seconds until the turn joins the mailbox.")
     not_before: Moment | None = Field(None, description="When the turn joins the mailbox, instead of `delay`.")
     retry: Retry | None = Field(None, description="When the turn is run again; null: as its tool says.")

@@ -3,7 +3,6 @@
 import json
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from itertools import islice
 from typing import NamedTuple
 
 from ..model import Event, EventType
@@ -111,7 +110,8 @@ class Ring:
             return self._memo[1]
         if not self._frames or not self._frames[0].seq <= cursor + 1 <= self._frames[-1].seq:
             return None
-        batch = batch_of(islice(self._frames, cursor + 1 - self._frames[0].seq, None))
+        # By index, which a deque finds from its nearer end: most readers are at this one.
+        batch = batch_of(map(self._frames.__getitem__, range(cursor - self._frames[-1].seq, 0)))
         self._memo = (cursor, batch)
         return batch
 

@@ -10,7 +10,6 @@ from typing import Final, Literal
 from ..clock import to_rfc3339
 from ..errors import MalformedCursor
 from ..model import Event
-from ..payloads import text
 
 PING: Final = b": ping\n\n"
 
@@ -35,8 +34,8 @@ def event_json(event: Event) -> bytes:
     return b'{"seq":%d,"type":"%s","agent":%s,"turn_id":%s,"attempt":%s,"time":"%s","data":%s}' % (
         event.seq,
         event.type.encode(),
-        text(event.agent),
-        text(event.turn_id),
+        b'"%s"' % event.agent.encode(),  # names and ids need no escapes
+        b'"%s"' % event.turn_id.encode() if event.turn_id is not None else b"null",
         b"null" if event.attempt is None else b"%d" % event.attempt,
         to_rfc3339(event.time).encode(),
         one_line(event.data),
