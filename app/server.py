@@ -18,9 +18,6 @@ from .main import Service
 from .protocol import BoundedProtocol
 from .settings import Settings
 
-GARBAGE_ALLOCATIONS = 20_000
-"""Objects that are made and not freed before the youngest are looked through; Python's own bound is 700 or 2,000."""
-
 PYTHONS_SWITCH_SECONDS, SWITCH_SECONDS = 0.005, 0.001
 
 LOG_FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
@@ -67,7 +64,7 @@ class Server(uvicorn.Server):
 
 
 def share_interpreter() -> None:
-    """Let the threads take turns more often than Python does by itself, unless the user's code has said how often.
+    """Let the threads take turns more often than Python does by itself, unless the user's code has set an interval.
 
     A submit passes the interpreter from thread to thread some twenty times. Beside a tool that computes, each time
     takes a whole interval: with Python's 5 ms a submit takes 120 ms, with 1 ms 13, and without such a tool neither
@@ -78,13 +75,13 @@ def share_interpreter() -> None:
 
 
 def settle_memory() -> None:
-    """Let the garbage collector look less often, and no more at what was there at the start: it will be till the end.
+    """Let the garbage collector look no more at what is there at the start: it will be till the end.
 
-    What turns and requests leave is freed by reference counts; looking for cycles took a tenth of a busy server's time.
+    How often it looks stays as it is. Tools make cycles, and what hangs on one may be large: an exception that is kept
+    in a variable is enough.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE_ALLOCATIONS, *gc.get_threshold()[1:])
 
 
 def _log_to_stderr(level: str) -> None:

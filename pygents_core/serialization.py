@@ -39,12 +39,15 @@ def dumps(value: Any) -> bytes:
 
 
 def encode(plain: Any) -> bytes:
-    """Return as compact UTF-8 JSON what a JSON decoder has given: nothing in it can fail, so nothing is looked at."""
+    """Return as compact UTF-8 JSON what a strict JSON decoder, or ``to_jsonable``, has given.
+
+    Looks for nothing that those refuse: it would write NaN and infinity, which are not JSON. For all else: ``dumps``.
+    """
     return to_json(plain)
 
 
 def decode(encoded: bytes) -> Any:
-    """Return what ``dumps`` or ``encode`` has written. Raises ValueError for what is not JSON."""
+    """Return what ``dumps`` or ``encode`` has written. Raises ValueError for what is not JSON or 200 levels deep."""
     return from_json(encoded)
 
 

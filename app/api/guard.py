@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..auth import AdminKey
 from ..clock import new_id
-from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, ServiceError, Unauthorized
+from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, NotFound, ServiceError, Unauthorized
 from .heads import HEADS, Heads, gather
-from .problems import answer_of, response, unexpected
+from .problems import NOWHERE, answer_of, response, unexpected
 
 CALLER = "pygents.caller"
 """Where in the ASGI scope the caller's name is."""
@@ -97,6 +97,8 @@ class Guard:
     def _admit(self, scope: Scope, headers: Heads) -> str:
         """The caller's name. Raises ``ServiceError`` for a request that must not go further."""
         caller = ""
+        if scope["path"].endswith("\n"):  # the router's patterns end before it
+            raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
             self._check_host(headers.get(b"host", []))
             if scope["method"] not in SAFE_METHODS and b"origin" in headers:

@@ -21,6 +21,7 @@ from .invalid import of_parameters
 
 MEDIA_TYPE = "application/problem+json"
 URN = "urn:pygents:problem:"
+NOWHERE = "There is nothing at this address. GET /openapi.json lists what there is."
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         detail = f"{request.method} is not allowed here; allowed: {allowed}."
         return response(MethodNotAllowed(detail, headers={"Allow": allowed}))
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return response(NotFound("There is nothing at this address. GET /openapi.json lists what there is."))
+        return response(NotFound(NOWHERE))
     status = HTTPStatus(error.status_code)
     members = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": status.description}
     return Response(json.dumps(members), status.value, headers=_headers(error), media_type=MEDIA_TYPE)

@@ -160,7 +160,9 @@ async def _wait(
 
 async def _turn(its: Services, accepted: Enqueued, placed: PlacedTurn, wishes: Wishes) -> Response:
     status = 200 if wishes.wait is not None and placed.turn.ended else 202
-    content = await standing.turn_json(its, placed, head=accepted.head)
+    # What the agent's row said when the turn was accepted is true of the turn as it was then, and no longer.
+    head = accepted.head if placed is accepted.turns[0] else None
+    content = await standing.turn_json(its, placed, head=head)
     return Response(content, status, headers=_headers(accepted) | wishes.applied, media_type=JSON)
 
 

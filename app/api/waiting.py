@@ -45,7 +45,7 @@ async def ended_after(
 
 
 async def _end(its: Services, placed: PlacedTurn, ending: Ending, seconds: float, client: Client) -> PlacedTurn:
-    """What was heard is the turn as it was committed. If nothing was heard, a hint was lost, or it has not ended."""
+    """What was heard is the turn as it was committed. Else it is read: it ended before, or has not yet."""
     if await wait_or_leave(ending, client, seconds):
         raise Gone
     heard = ending.result() if ending.done() and not ending.cancelled() else None

@@ -90,11 +90,14 @@ def _deferred_models() -> Iterator[None]:
 
     For FastAPI, whose models of an OpenAPI document take a tenth of the time to start; only making one needs them.
     """
+    before = dict(BaseModel.model_config)
     BaseModel.model_config["defer_build"] = True
     try:
         yield
     finally:
-        del BaseModel.model_config["defer_build"]
+        if "defer_build" not in before:
+            del BaseModel.model_config["defer_build"]
+        BaseModel.model_config.update(before)  # type: ignore[typeddict-item]
 
 
 def _inherited(descriptor: int) -> socket.socket:

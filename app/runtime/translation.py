@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
+from pygents_core.errors import NotJsonError
 from pygents_core.registry import ToolRegistry
-from pygents_core.serialization import decode, decode_arguments, encode_arguments, to_jsonable
+from pygents_core.serialization import decode, decode_arguments, encode, encode_arguments, to_jsonable
 from pygents_core.turn import Turn as CoreTurn
 
 from ..clock import Clock, from_datetime
 from ..model import TurnSpec
+from ..nesting import MAX_NESTING, too_deep
 from .requests import MAX_DELAY, MAX_TIMEOUT, TurnRequest
 
 
@@ -33,7 +35,7 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
 
     A turn without a time limit gets the longest. Raises ValueError for a limit that is not in (0, 86,400] seconds and
     for a turn with hooks of its own, which could not be stored: give them to the agent; NotJsonError for arguments and
-    metadata that are not JSON.
+    metadata that are not JSON, or nested too deep.
     """
     if turn.hooks:
         raise ValueError("a turn in a durable mailbox cannot have hooks of its own; give them to the agent")
@@ -42,6 +44,9 @@ def request_of(turn: CoreTurn[Any], not_before: int | None = None) -> TurnReques
         raise ValueError(f"timeout must be more than 0 and at most {MAX_TIMEOUT:g} seconds, not {timeout}")
     args, kwargs = encode_arguments(turn.args, turn.kwargs)
     metadata = to_jsonable(dict(turn.metadata)) if turn.metadata else {}
+    for part, value in (("args", args), ("kwargs", kwargs), ("metadata", metadata)):
+        if too_deep(encode(value)):
+            raise NotJsonError(f"the {part} of a turn are nested deeper than {MAX_NESTING} levels")
     return TurnRequest(turn.tool.metadata.name, args, kwargs, timeout, metadata, not_before)
 
 

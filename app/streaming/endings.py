@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from ..model import Turn
 
 Ending = asyncio.Future[Turn | None]
-Heard = dict[str, Turn]
-"""Turns as they ended, by id."""
+Heard = set[str]
+"""The ids of turns that have ended."""
 
 
 class Endings:
@@ -23,8 +23,8 @@ class Endings:
 
     @contextmanager
     def hearing(self) -> Iterator[Heard]:
-        """All ends from now on until the block ends, of whatever turns: keep it short."""
-        heard: Heard = {}
+        """All ends from now on until the block ends, of whatever turns: their ids only, because they may be many."""
+        heard: Heard = set()
         self._hearing[id(heard)] = heard
         try:
             yield heard
@@ -33,10 +33,10 @@ class Endings:
 
     @contextmanager
     def waiting(self, turn_id: str, heard: Heard | None = None) -> Iterator[Ending]:
-        """A future of the turn as it ended, perhaps among what was ``heard``; of None if the service drains first."""
+        """A future of the turn as it ended; of None if the service drains first, or its end was ``heard`` already."""
         ending: Ending = asyncio.get_running_loop().create_future()
         if heard is not None and turn_id in heard:
-            ending.set_result(heard[turn_id])
+            ending.set_result(None)
         waiters = self._waiters.setdefault(turn_id, set())
         waiters.add(ending)
         try:
@@ -49,7 +49,7 @@ class Endings:
     def ended(self, turns: Iterable[Turn]) -> None:
         for turn in turns:
             for heard in self._hearing.values():
-                heard[turn.id] = turn
+                heard.add(turn.id)
             self._answer(self._waiters.get(turn.id, ()), turn)
 
     def release(self) -> None:

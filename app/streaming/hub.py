@@ -150,7 +150,7 @@ class Hub:
         return self._endings.hearing()
 
     def ending(self, turn_id: str, heard: Heard | None = None) -> AbstractContextManager[Ending]:
-        """A future of the turn as it ended, or of None if the service drains first; a hint like any other.
+        """A future of the turn as it ended; of None if its end was heard before, or the service drains first: a hint.
 
         Enter it, then read the turn, then wait for the future as long as you like, then read the turn again.
         """

@@ -34,8 +34,6 @@ def test_what_is_there_at_the_start_is_not_looked_through_again() -> None:
     try:
         server.settle_memory()
         assert gc.get_freeze_count() > 1000
-        assert gc.get_threshold() == (server.GARBAGE_ALLOCATIONS, *thresholds[1:])
-        assert gc.isenabled()
+        assert (gc.get_threshold(), gc.isenabled()) == (thresholds, True)  # tools leave cycles, too
     finally:
         gc.unfreeze()
-        gc.set_threshold(*thresholds)

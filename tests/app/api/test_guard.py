@@ -249,3 +249,8 @@ def test_websockets_are_refused(service: Served) -> None:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     assert not answer.startswith(b"HTTP/1.1 101")
+
+
+@pytest.mark.parametrize("path", ["/agents/x/turns%0A", "/agents/x/stream%0A", "/agents%0A", "/healthz%0A"])
+def test_a_line_end_behind_an_address_is_another_address(service: Served, path: str) -> None:
+    problem(service.call("POST", path, json={"tool": "echo"}), "not-found")
