@@ -107,7 +107,9 @@ def main() -> None:
         found = block(name).search(text)
         if found is None:
             raise LookupError(f"{page.name} has no place for {name}")
-        page.write_text(text[: found.start(2)] + made().rstrip("\n") + text[found.end(2) :])
+        rest = text[found.end(2) :]
+        ending = "" if rest.startswith("\n") else "\n\n"  # nothing stood there yet
+        page.write_text(text[: found.start(2)] + made().rstrip("\n") + ending + rest)
 
 
 if __name__ == "__main__":
