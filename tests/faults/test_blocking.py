@@ -277,6 +277,7 @@ async def test_at_random(service: Service, caller: Caller, tmp_path: Path) -> No
     await one_worker(caller)
 
 
+@pytest.mark.slow
 async def test_code_that_holds_the_interpreter(service: Service, caller: Caller) -> None:
     """Nobody can do anything then, but its stack is told, and the service goes on."""
     agent = await caller.make_agent("hold_interpreter")

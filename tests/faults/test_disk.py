@@ -150,6 +150,7 @@ async def test_a_read_only_disk_is_refused_at_the_start(small_disk: Path) -> Non
     assert "Read-only file system" in line
 
 
+@pytest.mark.slow
 async def test_slow_readers_keep_no_log_from_being_emptied(own: Own) -> None:
     """They are far behind, but each reads a page and lets go."""
     service = own()

@@ -49,6 +49,7 @@ async def test_what_is_not_kept(own: Own) -> None:
         assert (await caller.turn(last["id"]))["values"] == KEPT
 
 
+@pytest.mark.slow
 async def test_steady_load_in_a_file_that_does_not_grow(own: Own) -> None:
     """And no submit waits for what is being removed."""
     service = own(retention_events=KEPT)

@@ -168,6 +168,7 @@ class TestCrashes:
             assert (await caller.do("one", "echo", args=["on"]))["output"] == "on"
             assert service.running
 
+    @pytest.mark.slow
     async def test_suspects_come_one_at_a_time(self, start: Start, tmp_path: Path) -> None:
         service, gates = start(), [tmp_path / f"gate-{number}" for number in range(3)]
         paths = [tmp_path / f"attempts-{number}" for number in range(3)]

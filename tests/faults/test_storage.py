@@ -128,6 +128,7 @@ async def test_a_full_disk(own: Own, tmp_path: Path) -> None:
             check_log(await caller.events(name))
 
 
+@pytest.mark.slow
 async def test_a_stranger_holds_the_file(own: Own) -> None:
     """A submit waits for it, then is refused; meanwhile everything else answers."""
     service = own()
