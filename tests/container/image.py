@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGKILL
 
 from docker.utils.build import exclude_paths
 
@@ -185,10 +186,11 @@ class Containers:
         """Start in the background; ``code`` is mounted at the working directory."""
         log = self._volume.with_name("container.log")
         with log.open("w") as out, subprocess.Popen(self._sandbox(command, code), stdout=out, stderr=out) as process:
+            container = Running(process, log)
             try:
-                yield Running(process, log)
+                yield container
             finally:
-                process.kill()  # the one inside dies with it
+                container.kill()
                 print(f"--- container ---\n{log.read_text()[-8000:]}")
 
     def _sandbox(self, command: Sequence[str], code: Path | None = None) -> list[str]:
@@ -212,6 +214,12 @@ class Running:
         """Send a signal to its process 1: as with any, it arrives only if that handles it."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         os.kill(int(children.read_text().split()[0]), signal)
+
+    def kill(self) -> None:
+        """The one inside first: by its change of user it has forgotten to die with its parent (prctl(2))."""
+        with suppress(IndexError, ProcessLookupError, FileNotFoundError):  # it has ended
+            self.stop(SIGKILL)
+        self._process.kill()
 
     def wait(self, timeout: float) -> int:
         return self._process.wait(timeout)

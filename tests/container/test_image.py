@@ -120,6 +120,8 @@ def test_code_of_ones_own(image: Image, containers: Containers, port: int, tmp_p
             container.until(lambda: containers.run(*image.health).returncode == 0)
             answer = httpx.get(f"http://127.0.0.1:{port}/agents", headers={"X-API-Key": KEY}, trust_env=False)
             assert [agent["name"] for agent in answer.json()["items"]] == ["own"]
+        with pytest.raises(httpx.ConnectError):  # nothing is left of it
+            httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
 
 
 def test_stopped_while_it_starts_it_ends_at_once(image: Image, containers: Containers, tmp_path: Path) -> None:
