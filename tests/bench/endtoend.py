@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .exchange import Exchange, message
 from .family import Family
-from .harness import Burst, Dose, Sample, Table, percentile, rotate, service, serving
+from .harness import Burst, Dose, Sample, Table, rates, rotate, service, serving
 from .products import PRODUCTS, Product, Stand, Way, up
 from .roundtrip import BODY, Client
 
@@ -144,10 +144,4 @@ async def _once(port: int, way: Way) -> None:
 def _sample(family: Family, before: float, start: float, lists: list[list[float]]) -> Sample:
     passed, spent = time.perf_counter() - start, family.cpu() - before
     times = [each for one in lists for each in one]
-    return {
-        "per s": len(times) / passed,
-        "CPU µs": spent / len(times) * 1e6,
-        "p50 ms": percentile(times, 50) * 1e3,
-        "p99 ms": percentile(times, 99) * 1e3,
-        "MB": family.memory() / 1024 / 1024,
-    }
+    return {**rates(times, passed, spent), "MB": family.memory() / 1024 / 1024}

@@ -212,6 +212,16 @@ async def rotate(bursts: Mapping[str, Burst], rounds: int) -> dict[str, list[Sam
     return rows
 
 
+def rates(times: Sequence[float], passed: float, spent: float) -> dict[str, float]:
+    """Of operations that took ``times``, within ``passed`` seconds and for ``spent`` seconds of server CPU."""
+    return {
+        "per s": len(times) / passed,
+        "CPU µs": spent / len(times) * 1e6,
+        "p50 ms": percentile(times, 50) * 1e3,
+        "p99 ms": percentile(times, 99) * 1e3,
+    }
+
+
 def fdatasync_times(folder: Path, seconds: float) -> list[float]:
     """Seconds that this disk needs to make one appended page of 4 KiB durable, again and again for ``seconds``."""
     page, deadline = b"\0" * 4096, time.perf_counter() + seconds

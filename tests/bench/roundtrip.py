@@ -8,7 +8,20 @@ from functools import partial
 from pathlib import Path
 
 from .client import Answer, Connection, Stream, connect, open_stream, request
-from .harness import Burst, Dose, Goal, Sample, Server, Table, fdatasync_times, percentile, rotate, service, serving
+from .harness import (
+    Burst,
+    Dose,
+    Goal,
+    Sample,
+    Server,
+    Table,
+    fdatasync_times,
+    percentile,
+    rates,
+    rotate,
+    service,
+    serving,
+)
 
 BODY = {"tool": "greet", "kwargs": {"name": "World"}}
 ENDED = b"event: turn.completed"
@@ -58,13 +71,7 @@ async def burst(server: Server, dose: Dose, agents: Sequence[str]) -> Sample:
     passed, spent = time.perf_counter() - start, server.cpu() - before
     for client in clients:
         client.close()
-    times = [each for one in lists for each in one]
-    return {
-        "per s": len(times) / passed,
-        "CPU µs": spent / len(times) * 1e6,
-        "p50 ms": percentile(times, 50) * 1e3,
-        "p99 ms": percentile(times, 99) * 1e3,
-    }
+    return rates([each for one in lists for each in one], passed, spent)
 
 
 class Client:

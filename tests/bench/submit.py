@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.helpers import eventually
 
 from .client import ask, hammer, request
-from .harness import Burst, Dose, Sample, Server, Table, percentile, rotate, service, serving, uvicorn
+from .harness import Burst, Dose, Sample, Server, Table, rates, rotate, service, serving, uvicorn
 
 CONNECTIONS = 32
 BODY = {
@@ -64,13 +64,8 @@ async def _burst(server: Server, dose: Dose) -> Sample:
     times = await hammer(server.port, requests, dose.seconds)
     spent = [now - then for now, then in zip(server.threads(), before, strict=False)]
     of_threads = dict(zip(THREADS, spent, strict=False)) if len(spent) >= len(THREADS) else {}
-    return {
-        "per s": len(times) / dose.seconds,
-        "CPU µs": sum(spent) / len(times) * 1e6,
-        **{name: seconds / len(times) * 1e6 for name, seconds in of_threads.items()},
-        "p50 ms": percentile(times, 50) * 1e3,
-        "p99 ms": percentile(times, 99) * 1e3,
-    }
+    threads = {name: seconds / len(times) * 1e6 for name, seconds in of_threads.items()}
+    return {**rates(times, dose.seconds, sum(spent)), **threads}
 
 
 async def _burst_and_drain(server: Server, dose: Dose) -> Sample:
