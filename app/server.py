@@ -67,8 +67,8 @@ def share_interpreter() -> None:
     """Let the threads take turns more often than Python does by itself, unless the user's code has set an interval.
 
     A submit passes the interpreter from thread to thread some twenty times. Beside a tool that computes, each time
-    takes a whole interval: with Python's 5 ms a submit takes 120 ms, with 1 ms 13, and without such a tool neither
-    costs more than the other (``tests/bench/loops.py``).
+    takes a whole interval: with Python's 5 ms a submit takes 120 ms, with 1 ms 13. Without such a tool 1 ms costs a few
+    percent at most (``tests/bench/loops.py``).
     """
     if sys.getswitchinterval() == PYTHONS_SWITCH_SECONDS:
         sys.setswitchinterval(SWITCH_SECONDS)

@@ -176,6 +176,25 @@ class Stream(asyncio.Protocol):
             self.opened.set_exception(RuntimeError(f"the connection ended before the stream was open: {exc}"))
 
 
+async def arrival(port: int, target: str, marker: bytes, number: int) -> float:
+    """Seconds from opening a stream until ``marker`` has come so many times."""
+    done = asyncio.Event()
+
+    def count(found: int) -> None:
+        nonlocal number
+        number -= found
+        if number <= 0:
+            done.set()
+
+    began = time.perf_counter()
+    stream = await open_stream(port, target, marker, count)
+    try:
+        await done.wait()
+        return time.perf_counter() - began
+    finally:
+        stream.close()
+
+
 async def open_stream(
     port: int,
     target: str,

@@ -11,7 +11,7 @@ from pygents_app.model import Definition, Outcome, TurnSpec, TurnStatus
 from pygents_app.ports import Store
 from pygents_app.store.opening import open_store
 
-from .client import ask, hammer, open_stream, request
+from .client import arrival, ask, hammer, request
 from .harness import Burst, Dose, Sample, Server, Table, percentile, rotate, service, serving
 from .submit import BODY, CONNECTIONS
 
@@ -101,21 +101,7 @@ async def _begin_one(server: Server, number: int) -> float:
 
 async def _resume(server: Server) -> float:
     """Seconds until the whole log of one agent has come."""
-    left, done = 1 + LOG * (VALUES + 3), asyncio.Event()
-
-    def count(found: int) -> None:
-        nonlocal left
-        left -= found
-        if left <= 0:
-            done.set()
-
-    began = time.perf_counter()
-    stream = await open_stream(server.port, "/agents/worked-0/stream?after=0", b"event: ", count)
-    try:
-        await done.wait()
-        return time.perf_counter() - began
-    finally:
-        stream.close()
+    return await arrival(server.port, "/agents/worked-0/stream?after=0", b"event: ", 1 + LOG * (VALUES + 3))
 
 
 # --- the stores ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pygents_app.model import Definition, Outcome, TurnSpec, TurnStatus
 from pygents_app.ports import Store
 from pygents_app.store.opening import open_store
 
-from .client import Answer, ask, connect, open_stream, request
+from .client import Answer, arrival, ask, connect, request
 from .harness import Burst, Dose, Sample, Server, Table, percentile, rotate, service, serving
 from .submit import BODY
 
@@ -97,21 +97,7 @@ async def _submits(server: Server, agent: str) -> list[float]:
 
 async def _resume(server: Server, agent: str, latest: int) -> float:
     """Seconds until the last events of the log have come."""
-    left, done = RESUMED, asyncio.Event()
-
-    def count(found: int) -> None:
-        nonlocal left
-        left -= found
-        if left <= 0:
-            done.set()
-
-    began = time.perf_counter()
-    stream = await open_stream(server.port, f"{agent}/stream?after={latest - RESUMED}", b"event: ", count)
-    try:
-        await done.wait()
-        return time.perf_counter() - began
-    finally:
-        stream.close()
+    return await arrival(server.port, f"{agent}/stream?after={latest - RESUMED}", b"event: ", RESUMED)
 
 
 # --- the store -------------------------------------------------------------------------------------------------------
