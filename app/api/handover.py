@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .wire import wired
+
 HANDOVER = "pygents.handover"
 """Where in the ASGI scope the ``Handover`` is."""
 
@@ -39,7 +41,7 @@ class DirectSend:
             return
         handover = Handover(send)
         try:
-            await self._app({**scope, HANDOVER: handover}, receive, send)
+            await self._app({**scope, HANDOVER: handover}, receive, wired(send))
         except BaseException:
             handover.leave()
             raise
