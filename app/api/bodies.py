@@ -10,8 +10,9 @@ import re
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from ..errors import InvalidRequest, MalformedBody, UnsupportedMediaType
 from ..nesting import MAX_NESTING, too_deep
@@ -23,6 +24,11 @@ Model = TypeVar("Model", bound=BaseModel)
 _JSON_TYPE = re.compile(
     rb"application/(?:[!#$&^_.+a-z0-9-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?;?", re.IGNORECASE
 )
+_NUMBERS = bytes(
+    {**dict.fromkeys(b"0123456789", 48), **dict.fromkeys(b"eE", 101), 43: 43}.get(byte, 32) for byte in range(256)
+)
+"""Maps digits to 0, both letters of exponents to e, and all that numbers do not have to a space."""
+_LONGEST = b"0" * 300
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 
 
@@ -39,31 +45,56 @@ async def read_optional_json(request: Request) -> Any:
 async def receive_json(heads: Heads, receive: Receive) -> Any:
     """As ``read_json``, where there is no ``Request``."""
     _check_type(heads)
-    return parse(await _receive(receive))
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):  # as most bodies come
+        return parse(message["body"])
+    return parse(await _receive(receive, message))
 
 
 async def receive_optional_json(heads: Heads, receive: Receive) -> Any:
-    body = await _receive(receive)
+    body = await _receive(receive, await receive())
     if not body:
         return {}
     _check_type(heads)
     return parse(body)
 
 
-async def _receive(receive: Receive) -> bytes:
-    """The whole body; whoever calls ``receive`` behind the guard gets no more than is allowed."""
+async def _receive(receive: Receive, message: Message) -> bytes:
+    """The whole body, of which ``message`` is the first piece. Behind the guard it is no more than is allowed."""
     parts: list[bytes] = []
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+        message = await receive()
 
 
 def parse(raw: bytes) -> Any:
-    """JSON, strictly. Raises MalformedBody."""
+    """JSON, strictly. Raises MalformedBody.
+
+    pydantic's parser takes all that is right, but would make a number that is beyond a float infinite. What may be one,
+    and what is wrong, is for Python's parser, which is slower and can say where.
+    """
+    try:
+        if _may_overflow(raw):
+            return _parse_slowly(raw)
+        value = from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        return _parse_slowly(raw)
+    if too_deep(raw):
+        raise _nested_too_deep()
+    return value
+
+
+def _may_overflow(raw: bytes) -> bool:
+    """Whether a number may be over 1.8e308: it has an exponent, or is so long that it needs none."""
+    numbers = raw.translate(_NUMBERS)
+    return b"0e0" in numbers or b"0e+" in numbers or _LONGEST in numbers
+
+
+def _parse_slowly(raw: bytes) -> Any:
     if not raw:
         raise MalformedBody("The body is empty; send a JSON object.")
     try:

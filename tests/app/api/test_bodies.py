@@ -17,6 +17,9 @@ REFUSED = {
     "minus infinity": b"[-Infinity]",
     "beyond a float": b"[1e999]",
     "beyond a float, written out": b"[" + b"1" * 400 + b".0]",
+    "beyond a float, in capitals": b"[-1E+0309]",
+    "beyond a float, a long one with a small exponent": b"[" + b"1" * 290 + b"e20]",
+    "beyond a float, deep inside": b'{"a":[{"b":1.5e308},{"c":1.8e308}]}',
     "5,000 digits": b"[" + b"9" * 5000 + b"]",
     "lone surrogate": rb'["\ud800"]',
     "lone low surrogate": rb'{"\uDC00":1}',
@@ -48,6 +51,9 @@ ACCEPTED: dict[str, tuple[bytes, Any]] = {
     "NUL": (rb'["\u0000"]', ["\0"]),
     "duplicate keys": (b'{"a":1,"a":2}', {"a": 2}),
     "large integer": (b"[18446744073709551616]", [2**64]),
+    "large float": (b"[1.7976931348623157e+308]", [1.7976931348623157e308]),
+    "small float": (b"[5E-324]", [5e-324]),
+    "looks like a number that is too large": (b'["1e999"]', ["1e999"]),
     "spaces around": (b" {} \n", {}),
     "scalar": (b"1", 1),
 }
@@ -82,6 +88,20 @@ JSON = st.recursive(
 @given(JSON, st.booleans())
 def test_all_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:
     assert bodies.parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,400})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
+
+
+@given(NUMBERS)
+def test_numbers_are_what_they_are_to_python(text: str) -> None:
+    expected = json.loads(text)
+    if expected in (float("inf"), float("-inf")):
+        with pytest.raises(MalformedBody):
+            bodies.parse(f"[{text}]".encode())
+    else:
+        (value,) = bodies.parse(f"[{text}]".encode())
+        assert (value, type(value)) == (expected, type(expected))
 
 
 @given(st.binary())
