@@ -63,14 +63,9 @@ class Guard:
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await self._http(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
         headers = scope[HEADS] = gather(scope["headers"])
         request_id = _request_id(headers)
         answer = _Answer(send, request_id)
@@ -91,6 +86,12 @@ class Guard:
             if answer.started:
                 raise
             await unexpected(request_id.decode())(scope, receive, answer.send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
 
     # --- who may come in ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Lifespan
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from ..auth import AdminKey
 from . import agents, operations, problems, tools, turns
@@ -33,12 +33,19 @@ class Application(FastAPI):
         super().__init__(
             title="pygents", version=package_version(), description=DESCRIPTION,
             openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan,
-            # Only to ask whether it is on costs a tenth of the HTTP side of a submit.
             telemetry={"tracing": False, "metrics": False, "logs": False},
         )  # fmt: skip
         self.router.routes.extend(_routes())
         self.layers: Sequence[Layer] = ()
         problems.install(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the framework's, without what it looks at on the way for each request."""
+        if scope["type"] != "http" or self.middleware_stack is None or self.root_path:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:

@@ -37,14 +37,21 @@ async def show(services: Services, listed: ListedAgent) -> Shown:
 
 async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = True, head: Head | None = None) -> bytes:
     """A turn with what it waits for. Only the turn at the head of a mailbox needs a look at its agent."""
+    if head is None and placed.place == 1:
+        head = await _head(services, placed.turn.spec.agent)
+    return turn_beside(services, placed, head, whole=whole)
+
+
+def turn_beside(services: Services, placed: PlacedTurn, head: Head | None, *, whole: bool = True) -> bytes:
+    """The same where nothing has to be read: with the agent's row, or without one if there is none (any more)."""
     is_next = placed.turn.status is TurnStatus.QUEUED and placed.place in (None, 1)
-    waits = await _waits_for(services, placed, head) if is_next else representations.waiting_for(placed)
+    waits = _waits_for(services, placed, head) if is_next else representations.waiting_for(placed)
     return representations.turn_json(placed, waits, whole=whole)
 
 
-async def _waits_for(services: Services, placed: PlacedTurn, head: Head | None) -> representations.WaitingFor | None:
+def _waits_for(services: Services, placed: PlacedTurn, head: Head | None) -> representations.WaitingFor | None:
     paused = owned = gone = retries = False
-    if placed.place is not None and (head := head or await _head(services, placed.turn.spec.agent)) is not None:
+    if placed.place is not None and head is not None:
         paused, owned, retries = head.paused, not head.idle, head.retry_at is not None
         gone = is_gone(head.definition, services.code_agents)
     return representations.waiting_for(

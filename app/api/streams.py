@@ -20,12 +20,11 @@ from ..streaming import sse
 from ..streaming.hub import Hub, opening_retry
 from ..streaming.subscription import farewell
 from ..streaming.watch import Watch
+from .answers import RawHeader
 from .connection import Connection
 from .cursors import Asked, Opening, open_agent, open_turn
 from .event_query import asked_of, query_of, types_of
 from .handover import HANDOVER, Follow
-
-RawHeader = tuple[bytes, bytes]
 
 HEADERS: tuple[RawHeader, ...] = (
     (b"content-type", b"text/event-stream"),

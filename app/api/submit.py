@@ -5,9 +5,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..clock import system_clock
 from ..commands import Enqueued
@@ -15,6 +14,7 @@ from ..errors import AgentNotFound, InvalidRequest, MalformedHeader, ServiceErro
 from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
+from .answers import JSON, Answer, RawHeader
 from .connection import Waiter
 from .event_query import pairs_of
 from .guard import CALLER
@@ -24,12 +24,11 @@ from .requests import NoBody, Submit
 from .services import Services
 from .streams import EventStreams, StreamAnswer, Wish
 from .waiting import Gone, ended_after
-from .wishes import Wishes, wishes_of
+from .wishes import NONE, Wishes, wishes_of
 
 PATH = "/agents/{name}/turns"
 BATCH_PATH = "/agents/{name}/turns/batch"
 RETRY_PATH = "/agents/{name}/turns/{id}/retry"
-JSON = "application/json"
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ MAX_KEY = 255
 _KEY = re.compile(rb"[!-~]{1,%d}" % MAX_KEY)
 
 
-async def submit_turn(its: Services, scope: Scope, receive: Receive) -> Response:
+async def submit_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     """Accept a turn; the answer comes once it is durable. With an Idempotency-Key it may be repeated safely."""
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
@@ -47,10 +46,12 @@ async def submit_turn(its: Services, scope: Scope, receive: Receive) -> Response
     asked = bodies.validate(Submit, value).request(system_clock)
     digest = bodies.digest(value) if key is not None else b""
     submitting = its.submission.submit(name, [asked], caller=scope[CALLER], key=key, digest=digest)
+    if wishes is NONE:
+        return _accepted(its, await submitting)
     return await _answer(its, scope, receive, wishes, submitting)
 
 
-async def submit_batch(its: Services, scope: Scope, receive: Receive) -> Response:
+async def submit_batch(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     """Accept an array of turns, all or none, in their order."""
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     _refuse_query(scope["query_string"])
@@ -59,11 +60,11 @@ async def submit_batch(its: Services, scope: Scope, receive: Receive) -> Respons
     asked = _requests(value, min(its.settings.max_batch, its.settings.mailbox_limit))
     digest = bodies.digest(value) if key is not None else b""
     accepted = await its.submission.submit(name, asked, caller=scope[CALLER], key=key, digest=digest, batch=True)
-    items = [await standing.turn_json(its, placed, head=accepted.head) for placed in accepted.turns]
-    return Response(b'{"items":[%s]}' % b",".join(items), 202, headers=_replayed(accepted), media_type=JSON)
+    items = [standing.turn_beside(its, placed, accepted.head) for placed in accepted.turns]
+    return Answer(202, b'{"items":[%s]}' % b",".join(items), (JSON, *_replayed(accepted)))
 
 
-async def retry_turn(its: Services, scope: Scope, receive: Receive) -> Response:
+async def retry_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     """Accept an ended turn once more, as a new turn. Everything else is as for a new one."""
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
@@ -75,7 +76,7 @@ async def retry_turn(its: Services, scope: Scope, receive: Receive) -> Response:
 class Endpoint:
     """A coroutine function that makes an answer, as an ASGI application: the router adds nothing around those."""
 
-    def __init__(self, its: Services, make: Callable[[Services, Scope, Receive], Awaitable[Response]]) -> None:
+    def __init__(self, its: Services, make: Callable[[Services, Scope, Receive], Awaitable[ASGIApp]]) -> None:
         self._its, self._make = its, make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,44 +131,49 @@ def _refuse_query(query: bytes) -> None:
 
 async def _answer(
     its: Services, scope: Scope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued]
-) -> Response:
+) -> ASGIApp:
     if wishes.wait and wishes.events is None:
         return await _wait(its, scope, receive, wishes, submitting)
     accepted = await submitting
-    placed, headers = accepted.turns[0], _headers(accepted)
     if wishes.events is not None:
-        return _events(its, placed, wishes, headers, _leaving(its, scope, wishes, placed))
-    return await _turn(its, accepted, placed, wishes)
+        placed = accepted.turns[0]
+        return _events(its, placed, wishes, _headers(accepted), _leaving(its, scope, wishes, placed))
+    return _accepted(its, accepted, wishes)
 
 
 async def _wait(
     its: Services, scope: Scope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued]
-) -> Response:
+) -> ASGIApp:
     """Listens before the turn is accepted, so that its end is heard however soon it comes."""
     with its.hub.hearing() as heard:
         accepted = await submitting
         placed = accepted.turns[0]
         if placed.turn.ended:
-            return await _turn(its, accepted, placed, wishes)
+            return _accepted(its, accepted, wishes)
         ending = its.hub.ending(placed.turn.id, heard)
     try:
         placed = await ended_after(its, placed, ending, seconds=wishes.wait or 0, client=Waiter(scope, receive))
     except Gone:
         if leaving := _leaving(its, scope, wishes, placed):
             await leaving.cancel()
-    return await _turn(its, accepted, placed, wishes)
+    # What the agent's row said when the turn was accepted was true of the turn as it was then.
+    content = await standing.turn_json(its, placed)
+    return Answer(_status(wishes, placed), content, (JSON, *_headers(accepted), *wishes.applied))
 
 
-async def _turn(its: Services, accepted: Enqueued, placed: PlacedTurn, wishes: Wishes) -> Response:
-    status = 200 if wishes.wait is not None and placed.turn.ended else 202
-    # What the agent's row said when the turn was accepted is true of the turn as it was then, and no longer.
-    head = accepted.head if placed is accepted.turns[0] else None
-    content = await standing.turn_json(its, placed, head=head)
-    return Response(content, status, headers=_headers(accepted) | wishes.applied, media_type=JSON)
+def _accepted(its: Services, accepted: Enqueued, wishes: Wishes = NONE) -> Answer:
+    """The turn as it was accepted."""
+    placed = accepted.turns[0]
+    content = standing.turn_beside(its, placed, accepted.head)
+    return Answer(_status(wishes, placed), content, (JSON, *_headers(accepted), *wishes.applied))
 
 
-def _headers(accepted: Enqueued) -> dict[str, str]:
-    return {"Location": representations.turn_path(accepted.turns[0].turn), **_replayed(accepted)}
+def _status(wishes: Wishes, placed: PlacedTurn) -> int:
+    return 200 if wishes.wait is not None and placed.turn.ended else 202
+
+
+def _headers(accepted: Enqueued) -> tuple[RawHeader, ...]:
+    return ((b"location", representations.turn_path(accepted.turns[0].turn).encode()), *_replayed(accepted))
 
 
 def _leaving(its: Services, scope: Scope, wishes: Wishes, placed: PlacedTurn) -> "_Leaving | None":
@@ -175,18 +181,17 @@ def _leaving(its: Services, scope: Scope, wishes: Wishes, placed: PlacedTurn) ->
 
 
 def _events(
-    its: Services, placed: PlacedTurn, wishes: Wishes, headers: dict[str, str], leaving: "_Leaving | None"
-) -> Response:
+    its: Services, placed: PlacedTurn, wishes: Wishes, headers: tuple[RawHeader, ...], leaving: "_Leaving | None"
+) -> StreamAnswer:
     """The turn's events as the answer; the stream's rules are those of its own address."""
     assert wishes.events is not None  # noqa: S101
-    raw = tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
-    gone = leaving.cancel if leaving is not None else None
-    wish = Wish(placed.turn.spec.agent, placed.turn.id, wishes.events, headers=raw, gone=gone, accepted=placed.turn)
+    spec, gone = placed.turn.spec, leaving.cancel if leaving is not None else None
+    wish = Wish(spec.agent, spec.id, wishes.events, headers=headers, gone=gone, accepted=placed.turn)
     return StreamAnswer(EventStreams(reads=its.store, hub=its.hub), wish)
 
 
-def _replayed(accepted: Enqueued) -> dict[str, str]:
-    return {"Idempotency-Replayed": "true"} if accepted.replayed else {}
+def _replayed(accepted: Enqueued) -> tuple[RawHeader, ...]:
+    return ((b"idempotency-replayed", b"true"),) if accepted.replayed else ()
 
 
 class _Leaving(NamedTuple):

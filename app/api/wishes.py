@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..errors import InvalidRequest
+from .answers import RawHeader
 from .cursors import Asked
 from .event_query import query_of, seen_of
 from .heads import Heads, texts
@@ -29,9 +30,11 @@ class Wishes(NamedTuple):
     cancel: bool = False
 
     @property
-    def applied(self) -> dict[str, str]:
+    def applied(self) -> tuple[RawHeader, ...]:
         """The preference that was honoured (RFC 7240 §3)."""
-        return {} if self.wait is None or self.events is not None else {"Preference-Applied": f"wait={self.wait}"}
+        if self.wait is None or self.events is not None:
+            return ()
+        return ((b"preference-applied", b"wait=%d" % self.wait),)
 
 
 NONE = Wishes()

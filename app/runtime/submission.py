@@ -233,20 +233,20 @@ class Submission:
     async def _enqueue(self, command: Enqueue) -> Enqueued:
         """Most agents have no put hooks; those that have refuse a turn for which nobody cares for them."""
         try:
-            return await self._execute(command)
+            with self._starting() as starter:
+                return await self._store.execute(replace(command, starter=starter))
         except GuardNeeded as needed:
-            turns = [core_turn(spec) for spec in command.specs]
-            for turn in turns:
-                await self._guard.before(needed.definition, turn)
-            accepted = await self._execute(replace(command, guarded=True))
-            if not accepted.replayed:  # else a twin of the same key was first, and has told them
-                for turn in turns:
-                    await self._guard.after(needed.definition, turn)
-            return accepted
+            return await self._enqueue_guarded(command, needed.definition)
 
-    async def _execute(self, command: Enqueue) -> Enqueued:
-        with self._starting() as starter:
-            return await self._store.execute(replace(command, starter=starter))
+    async def _enqueue_guarded(self, command: Enqueue, definition: Definition) -> Enqueued:
+        turns = [core_turn(spec) for spec in command.specs]
+        for turn in turns:
+            await self._guard.before(definition, turn)
+        accepted = await self._enqueue(replace(command, guarded=True))
+        if not accepted.replayed:  # else a twin of the same key was first, and has told them
+            for turn in turns:
+                await self._guard.after(definition, turn)
+        return accepted
 
 
 def _invalid_arguments(tool: str, error: ArgumentsError | UnregisteredDynamicError) -> errors.InvalidArguments:
