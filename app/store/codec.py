@@ -90,17 +90,16 @@ def listed_agent(row: Row) -> ListedAgent:
     return ListedAgent(head, row[17])
 
 
-def turn_row(turn: Turn, agent: int) -> Row:
+def new_turn_row(turn: Turn, agent: int) -> Row:
+    """A turn as it was accepted, perhaps begun at once; what it cannot have yet is left to the table's defaults."""
     spec = turn.spec
     parent_agent, parent_id = spec.parent or (None, None)
-    by, reason = turn.cancel or (None, None)
     row = (
         spec.id, agent, spec.tool, spec.args, spec.kwargs, spec.metadata, float(spec.timeout), spec.not_before,
         parent_agent, parent_id, spec.root, spec.hops, retries.encoded(spec.retry), spec.retry_of, turn.status.value,
-        turn.created_at, turn.first_seq, turn.last_seq, turn.position, turn.attempt, turn.start_time, turn.end_time,
-        turn.values, turn.output, turn.error, by, reason, turn.started_seq, turn.retry_at, turn.spared, turn.crashes,
+        turn.created_at, turn.first_seq, turn.last_seq, turn.position, turn.attempt, turn.start_time, turn.started_seq,
     )  # fmt: skip
-    return (*row, checksums.of_spec(spec.agent, row), _end_crc(row) if turn.ended else None)
+    return (*row, checksums.of_spec(spec.agent, row))
 
 
 def changed_turn_row(turn: Turn) -> Row:
@@ -159,16 +158,13 @@ def placed_turn(row: Row) -> PlacedTurn:
 
 def event_row(event: Event, agent: int) -> Row:
     row = (agent, event.seq, event.type.value, event.turn_id, event.attempt, event.time, event.data)
-    return (*row, checksums.of_event(*row))
+    return (*row, checksums.of_parts(*row))
 
 
 def event_of(agent: str, row: Row) -> Event | None:
     """From the columns of ``events``; None if the row is not what was written."""
     *stored, crc = row
-    try:
-        if checksums.of_event(*stored) != crc:
-            return None
-    except TypeError:  # the data are not bytes any more
+    if checksums.of_parts(*stored) != crc:
         return None
     _, seq, type_, *rest = stored
     return Event(agent, seq, _EVENT_TYPES[type_], *rest)

@@ -191,7 +191,7 @@ class SqliteRows:
 
     def add_turns(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
-            self._pending.new_turns.append(codec.turn_row(turn, self._id(turn.spec.agent)))
+            self._pending.new_turns.append(codec.new_turn_row(turn, self._id(turn.spec.agent)))
             self._keep(turn)
 
     def change_turns(self, turns: Sequence[Turn]) -> None:

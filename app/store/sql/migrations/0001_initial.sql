@@ -61,15 +61,15 @@ CREATE TABLE turns (
     attempt INTEGER NOT NULL,
     start_time INTEGER,
     end_time INTEGER,
-    value_count INTEGER NOT NULL,
+    value_count INTEGER NOT NULL DEFAULT 0,
     output BLOB,
     error BLOB,
     cancel_by TEXT,
     cancel_reason TEXT,
     started_seq INTEGER NOT NULL,
     retry_at INTEGER,
-    spared INTEGER NOT NULL,
-    crashes INTEGER NOT NULL,
+    spared INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
     crc INTEGER NOT NULL,
     end_crc INTEGER
 );
