@@ -30,6 +30,7 @@ from .sqlite_purge import purge
 from .sqlite_reads import SqliteSnapshot
 from .sqlite_rows import SqliteRows, events_ever
 from .statements import statements
+from .wal import PAGE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ Die = Callable[[], NoReturn]
 READERS = 3
 BUSY_MILLISECONDS = 5_000
 """How long to wait for a lock of somebody else on the file: a shell, a copy being made."""
-CHECKPOINT_PAGES = 4_000
+CHECKPOINT_PAGES = 8_000
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 WRITER_CACHE_KIB = 16 * 1024
 MOST_TOLD = 1_000
@@ -58,13 +59,17 @@ def die() -> NoReturn:
     os._exit(1)
 
 
+_same: Callable[[None], None] = dict[None, None]().get
+"""Gives None for None, and is no function of Python's."""
+
+
 def bind_as_they_are() -> None:
     """Let ``sqlite3`` bind NULLs and blobs without looking for somebody who could adapt them, which nobody does.
 
     For each it asks three protocols and raises an error for two, up to Python 3.11: with the columns of a turn that is
     a fifth of the time of a commit. It asks the adapters first; these two give back what they are given.
     """
-    sqlite3.register_adapter(type(None), {}.get)
+    sqlite3.register_adapter(type(None), _same)
     sqlite3.register_adapter(bytes, bytes)
 
 
@@ -109,6 +114,7 @@ class SqliteEngine:
     def _open_writer(self, path: Path, durability: Durability, *, ours: bool) -> sqlite3.Connection:
         """``ours``: a mark beside the file says that it is a database of this service, whatever its header says."""
         db = self._connect(path)
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others stay as they are
         migrate(db, str(path), ours=ours)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")

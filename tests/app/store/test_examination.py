@@ -12,6 +12,7 @@ from pygents_app.errors import StartupError
 from pygents_app.store.examination import examine
 from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
+from pygents_app.store.wal import PAGE_BYTES
 from tests.app.store.test_damage import fill
 from tests.contracts.driver import Clock, Driver
 
@@ -70,8 +71,8 @@ async def test_what_is_wrong_is_told(filled: Path, statement: str, told: str) ->
 
 async def test_a_page_that_is_nonsense(filled: Path) -> None:
     content = bytearray(filled.read_bytes())  # noqa: ASYNC240
-    for page in range(3, len(content) // 4096, 3):
-        content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
+    for page in range(3, len(content) // PAGE_BYTES, 3):
+        content[page * PAGE_BYTES : page * PAGE_BYTES + 100] = b"\xff" * 100
     filled.write_bytes(content)  # noqa: ASYNC240
     report = examine(filled)
     assert any("SQLite:" in problem or "cannot be read" in problem for problem in report.problems)

@@ -16,13 +16,13 @@ from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
 from pygents_app.store.sqlite import SqliteEngine
 from pygents_app.store.sqlite_rows import events_ever
-from pygents_app.store.wal import read_log
+from pygents_app.store.wal import PAGE_BYTES, read_log
 from tests.contracts.driver import Clock, Driver, spec
 
 pytestmark = pytest.mark.anyio
 
 PARTS = ("", "-wal", ".head")
-FRAME, HEADER = 24 + 4096, 32
+FRAME, HEADER = 24 + PAGE_BYTES, 32
 
 
 def copy(path: Path, folder: Path) -> Path:
@@ -194,7 +194,7 @@ class TestDatabase:
             await driver.submit(*(spec() for _ in range(15)))
         await driver.store.close()
         whole = path.read_bytes()  # noqa: ASYNC240
-        for size in (0, 1, 50, 4096, 5000, len(whole) // 2, len(whole) - 4096, len(whole) - 1):
+        for size in (0, 1, 50, PAGE_BYTES, 5000, len(whole) // 2, len(whole) - PAGE_BYTES, len(whole) - 1):
             path.write_bytes(whole[:size])  # noqa: ASYNC240
             refusal(path)
         path.write_bytes(whole)  # noqa: ASYNC240
@@ -204,10 +204,10 @@ class TestDatabase:
         """That of the byte at 1 GiB: it is in the file once something beyond it is, and in the log never."""
         await driver.create()
         await driver.store.close()
-        never_written = LOCK_BYTE // 4096 + 1
+        never_written = LOCK_BYTE // PAGE_BYTES + 1
         with altered(path) as content:
             content[28:32] = (never_written - 10).to_bytes(4, "big")
-        os.truncate(path, (never_written - 10) * 4096)
+        os.truncate(path, (never_written - 10) * PAGE_BYTES)
         store = open_store(f"sqlite:///{path}")
         for _ in range(20):
             await Driver(store, Clock()).submit(*(spec() for _ in range(15)))
@@ -215,10 +215,10 @@ class TestDatabase:
         assert log.size > never_written
         assert never_written not in log.pages
         inspect(path)
-        os.truncate(path, (never_written - 11) * 4096)
+        os.truncate(path, (never_written - 11) * PAGE_BYTES)
         with pytest.raises(StartupError, match="end is missing"):
             inspect(path)
-        os.truncate(path, (never_written - 10) * 4096)
+        os.truncate(path, (never_written - 10) * PAGE_BYTES)
         await store.close()
         assert path.stat().st_size > LOCK_BYTE  # noqa: ASYNC240
         assert await opens(path) == 300

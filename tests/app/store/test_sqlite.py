@@ -20,6 +20,7 @@ from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
 from pygents_app.store.sqlite import SqliteEngine
 from pygents_app.store.statements import statements
+from pygents_app.store.wal import PAGE_BYTES
 from tests.contracts.driver import STARTER, TOOLS, Clock, Driver, record_of, spec
 
 pytestmark = pytest.mark.anyio
@@ -182,7 +183,7 @@ class TestRefusesToStart:
     async def test_a_truncated_file(self, path: Path) -> None:
         await open_store(f"sqlite:///{path}").close()
         with path.open("r+b") as file:
-            file.truncate(4096)
+            file.truncate(PAGE_BYTES)
         assert "damaged" in self.refusal(path)
 
     def execute(self, path: Path, statement: str) -> None:
