@@ -97,11 +97,30 @@ class Caller:
         return found
 
 
+class AskingAgain(httpx.AsyncHTTPTransport):
+    """Sends a GET once more if the connection was closed before anything was answered.
+
+    A server may close an idle connection at any time, also while a request is on its way on it: whoever goes on using
+    connections beyond the end of a process has to be ready for that (RFC 9112 §9.3.1).
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            if request.method != "GET":
+                raise
+            return await super().handle_async_request(request)
+
+
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Caller]:
+async def calling(url: str, *, across_restarts: bool = False) -> AsyncIterator[Caller]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     checks = {"response": [as_described]}
-    async with httpx.AsyncClient(base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks) as http:
+    transport = AskingAgain(limits=limits) if across_restarts else None
+    async with httpx.AsyncClient(
+        base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks, transport=transport
+    ) as http:
         yield Caller(http)
 
 

@@ -75,7 +75,7 @@ async def version(caller: Caller) -> object:
 
 async def test_nothing_is_lost(service: Service, code: Path, tmp_path: Path) -> None:
     (child,) = children(service)
-    async with calling(service.url) as caller:
+    async with calling(service.url, across_restarts=True) as caller:
         running = await caller.submit("a", "gated", args=[str(tmp_path / "gate")])
         waiting = await caller.submit("a", "version")
         await caller.becomes(running, "running")
@@ -106,7 +106,7 @@ async def test_clients_wait_while_the_code_cannot_be_imported(service: Service, 
 
 
 async def test_settings_are_code_too(service: Service, code: Path) -> None:
-    async with calling(service.url) as caller:
+    async with calling(service.url, across_restarts=True) as caller:
         set_hops(code, 7)
 
         async def is_seven() -> bool:
