@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
+from msgspec import Meta, MsgspecError, Struct, convert
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
@@ -127,6 +128,28 @@ class Submit(Body):
         if self.not_before is not None:
             return from_datetime(self.not_before)
         return clock() + round(self.delay * 1_000_000) if self.delay else None
+
+
+class _Plain(Struct, forbid_unknown_fields=True):
+    """A submit without anything that has to be looked at twice. What it takes, ``Submit`` takes as the same."""
+
+    tool: Annotated[str, Meta(min_length=1, max_length=256)]
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    timeout: Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT)] = 60.0
+    metadata: dict[str, Any] = {}
+
+
+def plain_submit(value: Any) -> requests.TurnRequest | None:
+    """The turn that a parsed body asks for, if it is a plain one; all else, right or wrong, is for ``Submit``.
+
+    msgspec takes a quarter of the time of a model, but has not the words for what is wrong.
+    """
+    try:
+        plain = convert(value, _Plain)
+    except MsgspecError:
+        return None
+    return requests.TurnRequest(plain.tool, plain.args, plain.kwargs, plain.timeout, plain.metadata)
 
 
 class NoBody(Body):

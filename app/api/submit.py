@@ -20,7 +20,7 @@ from .event_query import pairs_of
 from .guard import CALLER
 from .heads import Heads, heads_of
 from .names import agent_name, turn_id
-from .requests import NoBody, Submit
+from .requests import NoBody, Submit, plain_submit
 from .services import Services
 from .streams import EventStreams, StreamAnswer, Wish
 from .waiting import Gone, ended_after
@@ -43,7 +43,7 @@ async def submit_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
     value = await bodies.receive_json(heads, receive)
-    asked = bodies.validate(Submit, value).request(system_clock)
+    asked = plain_submit(value) or bodies.validate(Submit, value).request(system_clock)
     digest = bodies.digest(value) if key is not None else b""
     submitting = its.submission.submit(name, [asked], caller=scope[CALLER], key=key, digest=digest)
     if wishes is NONE:
@@ -102,7 +102,7 @@ def _requests(value: Any, most: int) -> list[TurnRequest]:
     refused: dict[str, InvalidRequest] = {}
     for index, each in enumerate(value):
         try:
-            asked.append(bodies.validate(Submit, each).request(system_clock))
+            asked.append(plain_submit(each) or bodies.validate(Submit, each).request(system_clock))
         except InvalidRequest as refusal:
             refused[f"/{index}"] = refusal
     if refused:
