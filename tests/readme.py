@@ -32,7 +32,7 @@ ATTACKS: Mapping[str, tuple[str, str]] = {
 """What is told of each campaign, and which of its counts."""
 
 
-BUSY = ("p50 ms, busy tool", "p99 ms, busy tool")
+BUSY = ("p50 ms, busy tool", "p99 ms, busy tool", "stream p99 ms", "stream p99 ms, busy tool")
 
 
 def settings_table() -> str:

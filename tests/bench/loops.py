@@ -29,7 +29,7 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
             await ask(server.port, "POST", f"{HELD}/turns", HOLD)
         bursts: dict[str, Burst] = {name: partial(_burst, server, dose) for name, server in servers.items()}
         rows = await rotate(bursts, min(dose.rounds, 3))
-    return [Table("switch interval of the interpreter: round trips, and submits beside a busy tool", BASE, rows)]
+    return [Table("switch interval of the interpreter: round trips; submits and streams beside a busy tool", BASE, rows)]
 
 
 def _serving(folder: Path, seconds: float) -> AbstractContextManager[Server]:
@@ -38,13 +38,15 @@ def _serving(folder: Path, seconds: float) -> AbstractContextManager[Server]:
 
 
 async def _burst(server: Server, dose: Dose) -> Sample:
-    """Submits of one connection to an agent that is held: nothing but the interpreter is shared with the busy tool."""
+    """One connection and one stream of an agent that is held share nothing with the busy tool but the interpreter."""
     many = await roundtrip.burst(server, dose, [f"/agents/a{number}" for number in range(2, MANY)])
     one = await roundtrip.burst(server, dose, ROUND_TRIP)
     alone = await hammer(server.port, [request("POST", f"{HELD}/turns", BODY)], dose.seconds / 2)
+    streamed = await roundtrip.burst(server, dose, [HELD], roundtrip.QUEUED)
     computing = await ask(server.port, "POST", f"{BUSY}/turns", {"tool": "compute", "timeout": 600})
     try:
         beside = await hammer(server.port, [request("POST", f"{HELD}/turns", BODY)], dose.seconds / 2)
+        streamed_beside = await roundtrip.burst(server, dose, [HELD], roundtrip.QUEUED)
     finally:
         await ask(server.port, "POST", computing["links"]["cancel"])
         await eventually(lambda: _has_ended(server, computing["links"]["self"]))
@@ -55,6 +57,10 @@ async def _burst(server: Server, dose: Dose) -> Sample:
         "submit p99 ms": percentile(alone, 99) * 1e3,
         "p50 ms, busy tool": percentile(beside, 50) * 1e3,
         "p99 ms, busy tool": percentile(beside, 99) * 1e3,
+        "stream p50 ms": streamed["p50 ms"],
+        "stream p99 ms": streamed["p99 ms"],
+        "stream p50 ms, busy tool": streamed_beside["p50 ms"],
+        "stream p99 ms, busy tool": streamed_beside["p99 ms"],
     }
 
 

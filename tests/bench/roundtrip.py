@@ -24,7 +24,7 @@ from .harness import (
 )
 
 BODY = {"tool": "greet", "kwargs": {"name": "World"}}
-ENDED = b"event: turn.completed"
+ENDED, QUEUED = b"event: turn.completed", b"event: turn.queued"
 CONNECTIONS = (1, 64)
 DISK = "fdatasync of this disk"
 
@@ -63,9 +63,9 @@ async def _disk(folder: Path, dose: Dose) -> Sample:
     return {"p50 ms": percentile(times, 50) * 1e3, "p99 ms": percentile(times, 99) * 1e3}
 
 
-async def burst(server: Server, dose: Dose, agents: Sequence[str]) -> Sample:
+async def burst(server: Server, dose: Dose, agents: Sequence[str], event: bytes = ENDED) -> Sample:
     """A connection and a stream for each of the agents, which are given by their addresses."""
-    clients = [await Client.open(server.port, agent) for agent in agents]
+    clients = [await Client.open(server.port, agent, event) for agent in agents]
     before, start = server.cpu(), time.perf_counter()
     lists = await asyncio.gather(*(client.run(start + dose.seconds) for client in clients))
     passed, spent = time.perf_counter() - start, server.cpu() - before
@@ -75,7 +75,7 @@ async def burst(server: Server, dose: Dose, agents: Sequence[str]) -> Sample:
 
 
 class Client:
-    """Posts the next turn when the answer to the last POST and the end of its turn are both here."""
+    """Posts the next turn when the answer to the last POST and its turn's ``event`` are both here."""
 
     _stream: Stream
     _connection: Connection
@@ -88,14 +88,14 @@ class Client:
         self._done: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, port: int, agent: str) -> "Client":
+    async def open(cls, port: int, agent: str, event: bytes = ENDED) -> "Client":
         client = cls(agent)
-        client._stream = await open_stream(port, f"{agent}/stream?after=latest", ENDED, client._turn_ended)
+        client._stream = await open_stream(port, f"{agent}/stream?after=latest", event, client._heard)
         client._connection = await connect(port, client._answered)
         return client
 
     async def run(self, deadline: float) -> list[float]:
-        """The seconds from each POST to the arrival of its turn's end."""
+        """The seconds from each POST to the arrival of its turn's event."""
         self._deadline = deadline
         self._post()
         return await self._done
@@ -104,7 +104,7 @@ class Client:
         self._stream.close()
         self._connection.close()
 
-    def _turn_ended(self, _count: int) -> None:
+    def _heard(self, _count: int) -> None:
         self._times.append(time.perf_counter() - self._connection.sent_at)
         self._arrived()
 
