@@ -29,6 +29,7 @@ from . import (
     roundtrip,
     startup,
     submit,
+    values,
 )
 from .harness import ROOT, Dose, Table, dose_of
 
@@ -39,6 +40,7 @@ BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "endtoend": endtoend.measure,
     "latency": latency.measure,
     "fanout": fanout.measure,
+    "values": values.measure,
     "loops": loops.measure,
     "library": library.measure,
     "startup": startup.measure,
