@@ -29,7 +29,7 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
             await ask(server.port, "POST", f"{HELD}/turns", HOLD)
         bursts: dict[str, Burst] = {name: partial(_burst, server, dose) for name, server in servers.items()}
         rows = await rotate(bursts, min(dose.rounds, 3))
-    return [Table("switch interval of the interpreter: round trips; submits and streams beside a busy tool", BASE, rows)]
+    return [Table("switch interval of the interpreter: round trips, and what a busy tool does", BASE, rows)]
 
 
 def _serving(folder: Path, seconds: float) -> AbstractContextManager[Server]:
