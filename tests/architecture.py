@@ -13,7 +13,7 @@ MAX_FUNCTION_LINES = 50
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
     ("errors", "clock", "nesting", "pointers", "merging"),
-    ("failpoints",),
+    ("failpoints", "logs"),
     ("model",),
     ("commands", "payloads", "retries"),
     ("draft",),

@@ -17,6 +17,7 @@ from ..clock import Clock
 from ..commands import Claim, Claimed, Recover, Starter
 from ..draft import is_gone
 from ..errors import AgentNotFound, Damaged, ServiceError
+from ..logs.about import about
 from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
@@ -206,7 +207,7 @@ class Dispatcher:
             except AgentNotFound:  # deleted in the meantime
                 return
             except ServiceError as error:
-                log.warning("agent %s could not be claimed: %s", name, error)
+                log.warning("agent %s could not be claimed: %s", name, error, extra=about(name))
                 return
             self._wait_for_lock(claimed, starter)
 

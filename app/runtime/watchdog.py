@@ -6,10 +6,12 @@ must have been in the same step of the same task all the time. Nothing of this c
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 
 from ..clock import Clock
+from ..logs.about import about
 from .executor import Executor
 from .standstill import Standstill
 from .worker import Block, Worker
@@ -123,6 +125,7 @@ class Watchdog:
             worker=worker.name,
             agent=runner.agent if runner is not None else None,
             turn_id=runner.turn.id if runner is not None else None,
+            attempt=runner.turn.attempt if runner is not None else None,
             stack=worker.stack(),
             since=self._clock() - round(waited * 1_000_000),
             task=task,
@@ -130,15 +133,19 @@ class Watchdog:
 
     def _came_back(self, worker: Worker, block: Block) -> None:
         seconds = (self._clock() - block.since) / 1_000_000
-        log.warning("%s was blocked by %s for %.1f s", block.worker, _culprit(block), seconds)
+        log.warning("%s was blocked by %s for %.1f s", block.worker, _culprit(block), seconds, extra=_about(block))
         worker.block = None
 
 
 def _report(block: Block, waited: float) -> None:
     log.error(
         "%s has been blocked for %.1f s by %s: everything else that runs there waits for it. Its code is here:\n%s",
-        block.worker, waited, _culprit(block), block.stack.rstrip(),
+        block.worker, waited, _culprit(block), block.stack.rstrip(), extra=_about(block),
     )  # fmt: skip
+
+
+def _about(block: Block) -> Mapping[str, object] | None:
+    return about(block.agent, block.turn_id, block.attempt) if block.agent is not None else None
 
 
 def _culprit(block: Block) -> str:
