@@ -64,6 +64,11 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = Field(
         "console", description="`console`: a log for people. `json`: one object for each line, for programs.",
     )  # fmt: skip
+    access_log: Literal["off", "errors", "sampled", "all"] = Field(
+        "sampled",
+        description="Requests to log. `errors`: answers of 500 and above, and slow ones. `sampled`: those and, of all "
+        "others, at most ten a second. `all`: probes and scrapes, too.",
+    )
     admin_key: SecretStr | None = Field(None, description="The key that every request must carry.")
     insecure: bool = Field(False, description="Listen beyond loopback without a key.")
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(

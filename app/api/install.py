@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 from ..auth import AdminKey
 from . import agents, operations, problems, tools, turns
+from .access import AccessLog, Exchanges
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -62,8 +64,11 @@ def install(app: Application, services: Services) -> None:
     app.state.services = services
     hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
     app.router.routes.extend((*hot, *event_routes(reads=services.store)))
+    plain = [route for route in app.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]
+    exchanges = Exchanges(access=AccessLog(settings.access_log), hot=hot, plain=plain, emit=services.emit)
     guard = partial(
         Guard,
+        ended=exchanges.ended,
         key=AdminKey(key),
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),

@@ -14,6 +14,7 @@ from ..ports import Store
 from ..runtime.requests import TurnRequest
 from ..settings import Settings
 from ..streaming.hub import Hub
+from ..telemetry import Emit, silent
 
 Trouble = Literal["blocked", "stuck"]
 """``blocked``: code of the agent's turn blocks its event loop. ``stuck``: it does not stop although it was told to."""
@@ -90,6 +91,7 @@ class Services:
     settings: Settings
     node: str
     engine: str = ""
+    emit: Emit = silent
     code_agents: frozenset[str] = frozenset()
 
 
