@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import ServiceError, Unavailable
-from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, PROBED, responses
+from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, METRICS, METRICS_TEXT, PROBED, responses
 from .download import Download
 from .limits import limits_of
 from .queries import NoQuery
@@ -46,6 +46,12 @@ async def info(request: Request, _query: Annotated[NoQuery, Query()]) -> Respons
 async def limits(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
     """All limits: those that are settings, and the fixed ones."""
     return _json(limits_of(services(request).settings))
+
+
+@router.get("/metrics", operation_id="metrics", responses=responses(METRICS))
+async def metrics(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
+    """What Prometheus scrapes."""
+    return Response(await services(request).metrics.text(), media_type=METRICS_TEXT)
 
 
 @router.post("/backup", operation_id="backup", **BACKUP)

@@ -75,6 +75,12 @@ class Dispatcher(Protocol):
     def waits_for_lock(self, turn_id: str) -> bool: ...
 
 
+class Metrics(Protocol):
+    async def text(self) -> bytes:
+        """All metrics as they are now, in the format of Prometheus."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """``node`` is this process's id; ``engine`` names the database and its version.
@@ -89,6 +95,7 @@ class Services:
     catalogue: Catalogue
     dispatcher: Dispatcher
     settings: Settings
+    metrics: Metrics
     node: str
     engine: str = ""
     emit: Emit = silent

@@ -81,6 +81,10 @@ class Dispatcher:
         """Whether code that blocks its event loop has as many workers as there may be."""
         return self._executor.exhausted
 
+    def running(self) -> int:
+        """How many turns have begun and not ended."""
+        return len(self._executor.running())
+
     def blocks(self) -> tuple[Block, ...]:
         """Which code blocks its event loop right now: whose it is, where it is, since when."""
         return self._executor.blocks()

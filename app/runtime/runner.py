@@ -18,9 +18,11 @@ from pygents_core.turn import StopReason
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import failpoints
+from ..clock import system_clock
 from ..errors import ServiceError
 from ..logs.about import about
 from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
+from ..telemetry import Entered
 from .claiming import Claiming, NotBegun
 from .encoding import encode_memory, encode_value
 from .entry import Entry
@@ -194,6 +196,7 @@ class Runner:
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
         """From here on the code is this turn's: what it sends is fenced by it, what it starts ends with it."""
         self._tasks.enter()
+        self._kit.emit(Entered(max(0, system_clock() - (begun.turn.start_time or 0)) / 1_000_000))
         sender = Sender(begun)
         running_sender.set(sender)
         core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent

@@ -12,6 +12,7 @@ from time import monotonic
 
 from ..clock import Clock
 from ..logs.about import about
+from ..telemetry import Blocked, Emit, Lagged, silent
 from .executor import Executor
 from .standstill import Standstill
 from .worker import Block, Worker
@@ -33,14 +34,16 @@ class Probe:
         self._worker = worker
         self._task: asyncio.Task[object] | None = None
         self._is_out = False
-        self.waited = 0.0
+        self._sent_at = 0.0
+        self.waited = self.lag = 0.0
+        """``waited``: seconds in one step, so far. ``lag``: how long the last round has taken."""
 
     @property
     def is_back(self) -> bool:
         return not self._is_out
 
     def send(self) -> None:
-        self._is_out, self._task, self.waited = True, None, 0.0
+        self._is_out, self._task, self.waited, self._sent_at = True, None, 0.0, monotonic()
         self._worker.soon(self._came_round)
 
     def stands(self, passed: float) -> bool:
@@ -51,14 +54,15 @@ class Probe:
         return self.waited >= PATIENCE_SECONDS
 
     def _came_round(self) -> None:
+        self.lag = monotonic() - self._sent_at
         self._is_out = False
 
 
 class Watchdog:
     """Lives on the loop that calls ``start``, until ``stop``; that must be another one than those it watches."""
 
-    def __init__(self, *, workers: Workers, executor: Executor, clock: Clock) -> None:
-        self._workers, self._executor, self._clock = workers, executor, clock
+    def __init__(self, *, workers: Workers, executor: Executor, clock: Clock, emit: Emit = silent) -> None:
+        self._workers, self._executor, self._clock, self._emit = workers, executor, clock, emit
         self._probes: dict[Worker, Probe] = {}
         self._standstill = Standstill()
         self._looked_at = self._swept_at = 0.0
@@ -82,7 +86,9 @@ class Watchdog:
                 self._look(monotonic())
             except Exception:
                 log.exception("looking for blocked loops failed; trying again")
+            due = monotonic() + LOOK_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
+            self._emit(Lagged("http", max(0.0, monotonic() - due)))
 
     def _look(self, now: float) -> None:
         self._standstill.wind()
@@ -102,6 +108,8 @@ class Watchdog:
     def _look_at(self, worker: Worker, passed: float) -> None:
         probe = self._probes.setdefault(worker, Probe(worker))
         if probe.is_back:
+            if probe.lag:
+                self._emit(Lagged("worker", probe.lag))
             if worker.block is not None:
                 self._came_back(worker, worker.block)
             probe.send()
@@ -110,6 +118,7 @@ class Watchdog:
             if worker.block is None or worker.block.task is not task:
                 worker.block = self._find(worker, task, probe.waited)
                 _report(worker.block, probe.waited)
+                self._emit(Blocked(worker.block.agent))
             self._make_way(worker)
         elif worker.block is not None:
             self._make_way(worker)

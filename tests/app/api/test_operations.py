@@ -40,6 +40,13 @@ class TestReady:
         assert service.get("/healthz") == {"status": "ok"}
 
 
+@pytest.mark.keeps_open("the thread that makes the text belongs to the server of all tests here")
+def test_metrics(service: Served) -> None:
+    """As the OpenAPI document describes them; what they say is looked at elsewhere."""
+    answer = service.call("GET", "/metrics")
+    assert answer.text.startswith("# HELP pygents_info")
+
+
 def test_info(service: Served) -> None:
     shown = service.get("/info")
     assert shown == {"version": shown["version"], "node": NODE, "engine": "memory", "durability": "full"}
