@@ -20,6 +20,7 @@ from .guard import Guard, bound_hosts
 from .guide import guide_routes
 from .handover import DirectSend
 from .head import HeadAsGet
+from .readiness import Readiness
 from .services import Services
 from .shortcut import Shortcut
 from .streams import stream_routes
@@ -62,6 +63,7 @@ def install(app: Application, services: Services) -> None:
     settings = services.settings
     key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
+    app.state.readiness = Readiness(dispatcher=services.dispatcher, check=services.store.check)
     hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
     app.router.routes.extend((*hot, *event_routes(reads=services.store)))
     plain = [route for route in app.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]

@@ -35,7 +35,8 @@ class TestReady:
         async def fail() -> None:
             raise Unavailable("no disk")
 
-        monkeypatch.setattr(service.store, "check", fail)
+        monkeypatch.setattr(service.app.state.readiness, "_check", fail)
+        monkeypatch.setattr(service.app.state.readiness, "_checked_at", float("-inf"))
         assert problem(service.call("GET", "/readyz"), "unavailable")["reasons"] == ["no disk"]
         assert service.get("/healthz") == {"status": "ok"}
 
