@@ -19,7 +19,7 @@ MOST_CHARACTERS = 32 * 1024
 
 _LINES = re.compile(r"\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 """Whatever some reader of a log takes for the end of a line."""
-_HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HARMFUL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls of terminals and of the direction of text, and halves of characters, which cannot be written at all."""
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message", ABOUT}
@@ -67,8 +67,9 @@ def _name(record: logging.LogRecord) -> str:
 
 def _about(record: logging.LogRecord) -> dict[str, Any]:
     """What the line says itself comes before where it was written."""
-    said: dict[str, Any] = getattr(record, ABOUT, {})
-    return {name: value for name, value in (here() | said).items() if value is not None}
+    said = getattr(record, ABOUT, {})
+    found = here() | said if isinstance(said, dict) else here()
+    return {name: _plain(value) for name, value in found.items() if value is not None}
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -72,6 +72,9 @@ class TestForPeople:
         assert [line for line in lines if not line.startswith("    ")] == lines[:1]
         assert sum("forged" in line for line in lines) == 2
 
+    def test_nor_does_what_the_line_is_about(self) -> None:
+        assert len(for_people("text", name="a\nb", **about("x\ny", "t\r\n2026")).splitlines()) == 1
+
     @pytest.mark.parametrize("harmful", ["\x1b[2J", "\x07", "\x9b2J", "\u202e", "\ud800", "\x00", "\x7f"])
     def test_a_terminal_does_nothing_of_what_is_said(self, harmful: str) -> None:
         line = for_people("a%sz", harmful)
@@ -127,6 +130,10 @@ class TestWhatCannotBeShown:
 
     def test_a_message(self, form: type[logging.Formatter]) -> None:
         assert "<Unspeakable> (its arguments do not fit)" in form().format(record(Unspeakable()))
+
+    @pytest.mark.parametrize("said", [{"agent": Unspeakable()}, "no mapping"])
+    def test_what_it_is_about(self, form: type[logging.Formatter], said: object) -> None:
+        assert "text" in form().format(record(pygents_about=said))
 
     def test_a_field(self, form: type[logging.Formatter]) -> None:
         assert "text" in form().format(record(bad=Unspeakable()))

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -34,9 +35,15 @@ async def talk(text: str) -> None:
     await asyncio.to_thread(log.info, "from a thread")
     await asyncio.create_task(aside())
     warnings.warn("from python", stacklevel=1)
+    Unfinished()
     thread = threading.Thread(target=lambda: [].pop())
     thread.start()
     thread.join()
+
+
+class Unfinished:
+    def __del__(self) -> None:
+        raise KeyError("in a finalizer")
 
 
 async def aside() -> None:
@@ -94,6 +101,7 @@ class TestForPrograms:
         assert any(line["message"].startswith("serves mine.py on http") for line in lines)
         (ended,) = [line for line in lines if line["message"].startswith("thread ")]
         assert ended["exception"].endswith("IndexError: pop from empty list")
+        assert any(line.get("exception", "").endswith("KeyError: 'in a finalizer'") for line in lines)
 
     def test_what_a_turn_logs_says_whose_it_is(self, programs: Service) -> None:
         turn = post(programs, "talk")
@@ -158,12 +166,14 @@ def test_what_the_users_code_has_set_up_stays(tmp_path: Path) -> None:
     assert "\nOWN mine from the tool\n" in log
     assert "\nOWN uvicorn.error Started" in "\n" + log
     assert '"logger"' not in log
+    assert "OWN pygents the code that is served has set logging up: PYGENTS_LOG_FORMAT is without effect" in log
 
 
 @contextmanager
 def without_set_up() -> Iterator[logging.Logger]:
     """The root logger without what pytest has added; Python's own state is as before afterwards."""
-    root, httpx_log, hook = logging.getLogger(), logging.getLogger("httpx"), threading.excepthook
+    root, httpx_log = logging.getLogger(), logging.getLogger("httpx")
+    hooks = threading.excepthook, sys.unraisablehook
     kept, levels = root.handlers[:], (root.level, httpx_log.level)
     root.handlers[:] = []
     httpx_log.setLevel(logging.NOTSET)
@@ -174,7 +184,7 @@ def without_set_up() -> Iterator[logging.Logger]:
         logging.captureWarnings(False)
         root.setLevel(levels[0])
         httpx_log.setLevel(levels[1])
-        threading.excepthook = hook
+        threading.excepthook, sys.unraisablehook = hooks
 
 
 class TestSettingUp:
