@@ -4,7 +4,8 @@ Callers never see SQL, connections or transactions. Every command is one atomic 
 """
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
 from .commands import (
@@ -27,7 +28,7 @@ from .commands import (
     Recover,
     Release,
 )  # fmt: skip
-from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from .model import Begun, Event, Head, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 
 
 class Notice(NamedTuple):
@@ -36,6 +37,7 @@ class Notice(NamedTuple):
     ``ready``: agents with queued turns and no owner. ``scheduled``: agents with turns that wait for their time, be it
     the first or that of another attempt.
     ``cancelling``: running turns that were asked to stop. ``ended``: turns that got their terminal event.
+    ``heads``: the rows of the agents that all this is about, as the commit has left them.
     """
 
     events: Sequence[Event] = ()
@@ -44,6 +46,23 @@ class Notice(NamedTuple):
     scheduled: Sequence[str] = ()
     cancelling: Sequence[TurnRef] = ()
     ended: Sequence[Turn] = ()
+    heads: Mapping[str, Head] = MappingProxyType({})
+
+
+class Measures(NamedTuple):
+    """How much there is. ``queued`` turns wait in mailboxes, ``scheduled`` ones for their time.
+
+    ``oldest_queued``: since when the queued turn that has waited longest might have begun; those of paused agents are
+    not looked at. ``log_bytes``: of what is written before it comes into the database's file.
+    """
+
+    agents: int
+    paused: int
+    queued: int
+    scheduled: int
+    oldest_queued: int | None
+    database_bytes: int = 0
+    log_bytes: int = 0
 
 
 class OldLogs(NamedTuple):
@@ -161,6 +180,10 @@ class Store(Reads, Protocol):
 
         Raises ``NoBackup`` if what the store has is in no file, and what a write raises if there is no space for it.
         """
+        ...
+
+    async def measure(self) -> Measures:
+        """Walks all agents: for a rare look."""
         ...
 
     async def check(self) -> None:

@@ -61,6 +61,14 @@ class Settings(BaseModel):
         "full", description="`full`: a 202 survives a power cut. `relaxed`: it survives a crash of the process only.",
     )  # fmt: skip
     log: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe level to log.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`console`: a log for people. `json`: one object for each line, for programs.",
+    )  # fmt: skip
+    access_log: Literal["off", "errors", "sampled", "all"] = Field(
+        "sampled",
+        description="Requests to log. `errors`: answers of 500 and above, and slow ones. `sampled`: those and, of all "
+        "others, at most ten a second. `all`: probes and scrapes, too.",
+    )
     admin_key: SecretStr | None = Field(None, description="The key that every request must carry.")
     insecure: bool = Field(False, description="Listen beyond loopback without a key.")
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(

@@ -33,6 +33,7 @@ from .references import reference
 
 JSON = "application/json"
 SQLITE = "application/vnd.sqlite3"
+METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 MERGE_PATCH = "application/merge-patch+json"
 
 Answers = Mapping[int, Mapping[str, Any]]
@@ -101,6 +102,12 @@ TOOLS = {200: answer("ToolPage", "A page of tools.")}
 INFO = {200: answer("Info", "What runs here.")}
 LIMITS = {200: answer("Limits", "The limits.")}
 HEALTH = {200: answer("Health", "Yes.")}
+METRICS: Answers = {
+    200: {
+        "description": "The text format of Prometheus.",
+        "content": {METRICS_TEXT.partition(";")[0]: {"schema": {"type": "string"}}},
+    }
+}
 DELETED = {204: no_content("It is deleted.")}
 
 # --- whole routes ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..auth import AdminKey
 from ..clock import new_id
 from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, NotFound, ServiceError, Unauthorized
+from ..logs.about import answering
 from .heads import HEADS, Heads, gather
 from .problems import NOWHERE, answer_of, response, unexpected
 
@@ -26,6 +29,18 @@ CALLER = "pygents.caller"
 PROBES = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Given(Protocol):
+    """What a request was answered: ``size`` in bytes of content. Status 0: its client has left before that."""
+
+    status: int
+    size: int
+    headers: list[tuple[bytes, bytes]]
+
+
+Ended = Callable[[Scope, Given, float], None]
+"""Hears of every request that was answered, or whose stream was opened, and how many seconds that took."""
 
 LINGER_BYTES, LINGER_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is thrown away, and for how long: closing at once would reset the connection under the
@@ -56,9 +71,16 @@ class Guard:
     """``any_host`` turns the check of Host off: for a service that others reach by names that it was not told."""
 
     def __init__(
-        self, app: ASGIApp, *, key: AdminKey, max_body: int, allowed_hosts: Iterable[str], any_host: bool
+        self,
+        app: ASGIApp,
+        *,
+        key: AdminKey,
+        max_body: int,
+        allowed_hosts: Iterable[str],
+        any_host: bool,
+        ended: Ended = lambda scope, given, seconds: None,
     ) -> None:
-        self._app, self._key, self._max_body = app, key, max_body
+        self._app, self._key, self._max_body, self._ended = app, key, max_body, ended
         self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
 
@@ -68,7 +90,8 @@ class Guard:
             return
         headers = scope[HEADS] = gather(scope["headers"])
         request_id = _request_id(headers)
-        answer = _Answer(send, request_id)
+        answering.set(request_id)
+        answer, began = _Answer(send, request_id), perf_counter()
         try:
             scope[CALLER] = self._admit(scope, headers)
             counted = self._counted(receive) if b"transfer-encoding" in headers else receive
@@ -86,6 +109,8 @@ class Guard:
             if answer.started:
                 raise
             await unexpected(request_id.decode())(scope, receive, answer.send)
+        finally:
+            self._ended(scope, answer, perf_counter() - began)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -164,16 +189,23 @@ class _Answer:
     """``send`` with the headers that every answer carries. A plain function that hands on the server's own awaitable:
     nothing is added to the cost of a stream's later frames."""
 
-    __slots__ = ("_request_id", "_send", "started")
+    __slots__ = ("_request_id", "_send", "headers", "size", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send, self._request_id = send, request_id
-        self.started = False
+        self.status = self.size = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def started(self) -> bool:
+        return self.status > 0
 
     def send(self, message: Message) -> "asyncio.Future[None]":
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers = list(message.get("headers", ()))
+        if message["type"] == "http.response.body":
+            self.size += len(message.get("body", b""))
+        elif message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = self.headers = list(message.get("headers", ()))
             headers.append((b"x-request-id", self._request_id))
             for name, _ in headers:
                 if name == b"cache-control":

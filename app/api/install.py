@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from ..auth import AdminKey
 from . import agents, operations, problems, tools, turns
+from .access import AccessLog, Exchanges
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -18,6 +20,7 @@ from .guard import Guard, bound_hosts
 from .guide import guide_routes
 from .handover import DirectSend
 from .head import HeadAsGet
+from .readiness import Readiness
 from .services import Services
 from .shortcut import Shortcut
 from .streams import stream_routes
@@ -67,10 +70,14 @@ def install(app: Application, services: Services) -> None:
     settings = services.settings
     key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
+    app.state.readiness = Readiness(dispatcher=services.dispatcher, check=services.store.check)
     hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
     app.router.routes.extend((*hot, *event_routes(reads=services.store)))
+    plain = [route for route in app.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]
+    exchanges = Exchanges(access=AccessLog(settings.access_log), hot=hot, plain=plain, emit=services.emit)
     guard = partial(
         Guard,
+        ended=exchanges.ended,
         key=AdminKey(key),
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),

@@ -14,6 +14,7 @@ from ..ports import Store
 from ..runtime.requests import TurnRequest
 from ..settings import Settings
 from ..streaming.hub import Hub
+from ..telemetry import Emit, silent
 
 Trouble = Literal["blocked", "stuck"]
 """``blocked``: code of the agent's turn blocks its event loop. ``stuck``: it does not stop although it was told to."""
@@ -74,6 +75,12 @@ class Dispatcher(Protocol):
     def waits_for_lock(self, turn_id: str) -> bool: ...
 
 
+class Metrics(Protocol):
+    async def text(self) -> bytes:
+        """All metrics as they are now, in the format of Prometheus."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """``node`` is this process's id; ``engine`` names the database and its version.
@@ -88,8 +95,10 @@ class Services:
     catalogue: Catalogue
     dispatcher: Dispatcher
     settings: Settings
+    metrics: Metrics
     node: str
     engine: str = ""
+    emit: Emit = silent
     code_agents: frozenset[str] = frozenset()
 
 

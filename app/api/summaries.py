@@ -27,6 +27,7 @@ SUMMARIES: Mapping[str, str] = {
     "ready": "Ask whether the service takes turns",
     "info": "Ask what runs here",
     "limits": "List all limits",
+    "metrics": "Read the metrics",
     "backup": "Download a copy of the database",
 }
 """By operation id."""

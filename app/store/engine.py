@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol, TypeVar
 
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
-from ..ports import OldLogs
+from ..ports import Measures, OldLogs
 
 T = TypeVar("T")
 
@@ -105,6 +105,10 @@ class Snapshot(Protocol):
 
     def old_logs(self, before: int, now: int, after: int) -> OldLogs: ...
 
+    def measure(self) -> Measures:
+        """Without the sizes of files."""
+        ...
+
 
 class Engine(Protocol):
     @property
@@ -125,6 +129,10 @@ class Engine(Protocol):
 
     def purge(self, deleted_before: int, limit: int) -> int:
         """As ``ports.Store.purge``, in a transaction of its own, on the writing thread."""
+        ...
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the database's file and of its write-ahead log; 0 for what there is not."""
         ...
 
     def backup(self) -> BinaryIO:

@@ -9,8 +9,9 @@ from typing import BinaryIO
 
 from ..errors import NoBackup
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
-from ..ports import OldLogs
+from ..ports import Measures, OldLogs
 from .engine import Snapshot, T
+from .measuring import measured
 
 
 @dataclass(slots=True)
@@ -290,6 +291,10 @@ class MemorySnapshot:
         logs = [(name, agent.events) for name, agent in self._tables.agents.items() if not agent.head.deleted]
         return OldLogs([name for name, events in logs if events and events[0].time < before], None)
 
+    def measure(self) -> Measures:
+        agents = (agent for agent in self._tables.agents.values() if not agent.head.deleted)
+        return measured((agent.head, self._tables.queued(agent)) for agent in agents)
+
     def _listed(self, agent: _Agent) -> ListedAgent:
         return ListedAgent(agent.head, self._tables.oldest_queued_at(agent))
 
@@ -330,6 +335,9 @@ class MemoryEngine:
     def purge(self, deleted_before: int, limit: int) -> int:
         with self._lock:
             return self._purge(deleted_before, limit)
+
+    def sizes(self) -> tuple[int, int]:
+        return 0, 0
 
     def backup(self) -> BinaryIO:
         raise NoBackup("What is kept in memory is in no file.")

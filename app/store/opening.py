@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..clock import Clock, system_clock
 from ..errors import StartupError
+from ..telemetry import Emit, silent
 from .engine import Engine
 from .local import LocalStore
 from .memory import MemoryEngine
@@ -13,13 +14,15 @@ SQLITE = "sqlite:///"
 ALLOWED = "sqlite:///./pygents.db (relative), sqlite:////absolute/path.db (four slashes) or memory://"
 
 
-def open_store(url: str, *, durability: Durability = "full", clock: Clock = system_clock) -> LocalStore:
+def open_store(
+    url: str, *, durability: Durability = "full", clock: Clock = system_clock, emit: Emit = silent
+) -> LocalStore:
     """Open the store that ``url`` names; what is not there yet is created, folders are not.
 
     Raises ``StartupError``, in one line that says what to do, for a URL of another form, a file that another server
     uses, or one that is not a database of this version of pygents.
     """
-    return LocalStore(engine=_engine(url, durability), clock=clock)
+    return LocalStore(engine=_engine(url, durability), clock=clock, emit=emit)
 
 
 def _engine(url: str, durability: Durability) -> Engine:

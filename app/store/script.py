@@ -25,6 +25,7 @@ from ..commands import (
 from ..draft import Decision
 from ..errors import ServiceError
 from ..lifecycle import View, decide
+from ..logs.about import about
 from ..model import Head, Turn
 from .engine import Engine, Rows
 
@@ -91,7 +92,8 @@ def apply(rows: Rows, command: Command, now: int) -> Answer:
     except ServiceError as refusal:
         return refusal
     except Exception as defect:
-        log.exception("deciding %s of agent %r failed", type(command).__name__, command.agent)
+        of_turn = about(command.agent, getattr(command, "turn_id", None))
+        log.exception("deciding %s of agent %r failed", type(command).__name__, command.agent, extra=of_turn)
         return defect
     _save(rows, decision, now)
     return decision

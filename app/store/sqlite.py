@@ -185,6 +185,9 @@ class SqliteEngine:
                 raise StoreFull("There is no space left for a copy. Free as much as the database takes.") from error
             raise Unavailable("No copy of the database could be made now; the log says why.") from error
 
+    def sizes(self) -> tuple[int, int]:
+        return _size_of(self._path), _size_of(Path(f"{self._path}-wal"))
+
     def names(self) -> list[str]:
         """Of all agents, also of deleted ones that hold theirs. On the writing thread."""
         return [name for (name,) in fetch_all(self._writer, statements()["list_names"], ())]
@@ -248,6 +251,13 @@ def _check_scheduled(db: sqlite3.Connection, path: Path) -> None:
     """A delayed turn that its index does not have would never begin, and nobody would notice."""
     if len(set(db.execute(statements()["count_scheduled"]).fetchone())) > 1:
         raise damage(path, "An index of the delayed turns is not complete")
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _is_damage(error: Exception) -> bool:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from ..errors import Damaged
 from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
-from ..ports import OldLogs
+from ..ports import Measures, OldLogs
 from . import codec
 from .fetching import fetch_all
 from .places import counted, has_uncounted
@@ -123,6 +123,9 @@ class SqliteSnapshot:
 
     def prunable_agents(self, length: int, limit: int, after: str) -> list[str]:
         return [name for (name,) in self._all("list_prunable_agents", (after, length, limit))]
+
+    def measure(self) -> Measures:
+        return Measures(*self._all("measure", ())[0])
 
     def old_logs(self, before: int, now: int, after: int) -> OldLogs:
         """A time yet to come, from when the clock was wrong, says nothing about what follows."""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, suppress
 
 from ..model import EventType
 from ..ports import Listener, Notice, Reads
+from ..telemetry import Emit, silent
 from .endings import Ending, Endings, Heard
 from .ring import PROCESS_BYTES, Rings
 from .subscription import EVERYTHING, PATIENCE, Connection, Patience, Send, Subscription, Wanted, farewell
@@ -42,9 +43,10 @@ class Hub:
         patience: Patience = PATIENCE,
         look: float = 15.0,
         ring_bytes: int = PROCESS_BYTES,
+        emit: Emit = silent,
     ) -> None:
         self.draining = False
-        self._reads = reads
+        self._reads, self._emit = reads, emit
         self._listen = listen
         self._patience = patience
         self._look = look
@@ -101,11 +103,16 @@ class Hub:
         """How many streams are open."""
         return sum(len(watch.readers) for watch in self._watches.values())
 
+    @property
+    def behind(self) -> int:
+        """How many events the stream that is furthest behind has still to send."""
+        return max((reader.behind for reader in self._readers()), default=0)
+
     def watch(self, agent: str) -> Watch:
         """Take note of an agent's commits from now on; each call needs its ``leave``."""
         watch = self._watches.get(agent)
         if watch is None:
-            watch = self._watches[agent] = Watch(agent=agent, reads=self._reads, rings=self._rings)
+            watch = self._watches[agent] = Watch(agent=agent, reads=self._reads, rings=self._rings, emit=self._emit)
         watch.holders += 1
         return watch
 

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from pygents_app.api.install import Application, install
 from pygents_app.api.services import Services
-from pygents_app.clock import new_id
+from pygents_app.clock import new_id, system_clock
 from pygents_app.commands import (
     AgentReply,
     Cancel,
@@ -32,6 +32,9 @@ from pygents_app.commands import (
     Starter,
 )
 from pygents_app.errors import Draining, TurnNotEnded, TurnNotFound
+from pygents_app.metrics.counting import Counting
+from pygents_app.metrics.exposition import Exposition
+from pygents_app.metrics.looking import Figures
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
 from pygents_app.runtime.administration import Administration
@@ -244,10 +247,17 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
     app = Application(lifespan=lifespan)
     services = Services(
         store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
-        dispatcher=dispatcher, settings=settings, node=NODE, engine="memory",
+        dispatcher=dispatcher, settings=settings, metrics=_metrics(store), node=NODE, engine="memory",
     )  # fmt: skip
     install(app, services)
     return Served(app, store, submission, dispatcher, loop, port, services)
+
+
+def _metrics(store: Store) -> Exposition:
+    still = Figures(running=0, streams=0, behind=0, blocked=0, exhausted=False, draining=False)
+    return Exposition(
+        counting=Counting(), figures=lambda: still, measure=store.measure, clock=system_clock, info={"version": "0"}
+    )
 
 
 def _spec(agent: str, request: TurnRequest) -> TurnSpec:
