@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from ..errors import StartupError
-from . import deploy
+from . import config, deploy
 from .uncollected import uncollected
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Long-lived agents as a durable REST/SSE service.",
 )  # fmt: skip
+app.add_typer(config.app, name="config")
 app.add_typer(deploy.app, name="deploy")
 
 
