@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import Output
+from .output import Output, plain
 
 if TYPE_CHECKING:
     from ..settings import Collected
@@ -59,18 +59,6 @@ def _described(collected: "Collected") -> list[dict[str, Any]]:
 
 
 def _as_text(found: list[dict[str, Any]]) -> str:
-    rows = [(each["name"], _plain(each["value"]), " ".join(each["from"].values()).rstrip()) for each in found]
+    rows = [(each["name"], plain(each["value"]), " ".join(each["from"].values()).rstrip()) for each in found]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}" for name, value, origin in rows)
-
-
-def _plain(value: Any) -> str:
-    match value:
-        case None | []:
-            return "-"
-        case list():
-            return ", ".join(map(str, value))
-        case str():
-            return value
-        case _:
-            return json.dumps(value)
