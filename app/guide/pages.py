@@ -23,6 +23,7 @@ TITLES = {
     "tools": "Tools",
     "streaming": "Streaming",
     "http": "HTTP",
+    "problems": "Problems",
     "operations": "Operations",
     "deployment": "Deployment",
     "speed": "Speed",
