@@ -18,8 +18,8 @@ TURNS: Mapping[str, Explanation] = {
         Repeat.NO,
     ),
     "timeout": Explanation(
-        "The turn did not end within its `timeout`, and `turn.retrying` says that it is tried again. A turn that is not "
-        "ends as `timeout`, without an error.",
+        "The turn did not end within its `timeout`, and `turn.retrying` says that it is tried again. One that is not "
+        "tried again ends as `timeout`, without an error.",
         "Nothing, if the next attempt ends in time; else give it a longer `timeout`.",
         Repeat.LATER,
     ),
