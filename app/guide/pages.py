@@ -26,6 +26,7 @@ TITLES = {
     "problems": "Problems",
     "operations": "Operations",
     "deployment": "Deployment",
+    "runbook": "Runbook",
     "speed": "Speed",
 }
 """Every page, in the order in which they are read."""

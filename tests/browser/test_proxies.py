@@ -10,7 +10,7 @@ from tests.deploy.proxies import SETUPS, proxied
 from tests.helpers import eventually_sync
 from tests.service import serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", SETUPS)
