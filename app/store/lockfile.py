@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from ..errors import StartupError
+from .owning import open_own
 
 _held: set[tuple[int, int]] = set()
 _held_gate = threading.Lock()
@@ -24,7 +25,7 @@ class LockFile:
         with _held_gate:
             if path.exists() and _key(os.stat(path)) in _held:  # found out without opening: closing would free it
                 raise _refusal(database, str(os.getpid()))
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._descriptor = open_own(path)
             try:
                 self._key = self._take(database)
             except BaseException:

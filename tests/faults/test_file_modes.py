@@ -10,12 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pygents_app.store.owning import open_own
 from tests.faults.conftest import AGENTS
-from tests.service import COMMAND, Service
+from tests.service import COMMAND, Service, serving
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, to see what is made and is gone")
 GENEROUS = ("sh", "-c", 'umask 000; exec "$@"', "sh")
 OPENED = re.compile(r'open(?:at)?\((?:AT_FDCWD, )?"(?P<path>[^"]+)", (?P<flags>[A-Z_|]+)(?:, (?P<mode>0\d*))?\)')
+SOMEBODY = 12345
 ALL_OF_THEM = {"", "-wal", "-shm", ".head", ".lock"}
 
 
@@ -83,10 +85,41 @@ def test_what_the_verbs_make(tmp_path: Path) -> None:
     assert set(left.values()) == {0o600}, left
 
 
-def verb(tmp_path: Path, *arguments: str | Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as an operator who restores a backup is")
+def test_what_root_makes_belongs_to_the_service(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    database = folder / "pygents.db"
+    store = f"sqlite:///{database}"
+    with serving(tmp_path, AGENTS) as service:
+        service.stop()
+    verb(tmp_path, "backup", tmp_path / "backup.db", "--store", f"sqlite:///{service.database}", watched=False)
+    os.chown(folder, SOMEBODY, SOMEBODY)
+    verb(tmp_path, "restore", tmp_path / "backup.db", "--store", store)
+    verb(tmp_path, "restored", database)
+    verb(tmp_path, "backup", folder / "two.db", "--store", store)
+    owners = {path.name: path.stat().st_uid for path in folder.iterdir()}
+    assert {"pygents.db", "pygents.db.lock", "pygents.db.head", "two.db"} <= owners.keys()
+    assert set(owners.values()) == {SOMEBODY}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+def test_what_was_there_keeps_its_owner(tmp_path: Path) -> None:
+    """Or whom the folder belongs to could have root give them any file of the system, by a link."""
+    (tmp_path / "of-root").touch()
+    (tmp_path / "data").mkdir()
+    os.chown(tmp_path / "data", SOMEBODY, SOMEBODY)
+    for kind, link in (("symlink", os.symlink), ("hard", os.link)):
+        path = tmp_path / "data" / kind
+        link(tmp_path / "of-root", path)
+        os.close(open_own(path))
+    assert (tmp_path / "of-root").stat().st_uid == 0
+
+
+def verb(tmp_path: Path, *arguments: str | Path, watched: bool = True) -> None:
     trace, environ = tmp_path / "trace", {k: v for k, v in os.environ.items() if not k.startswith("PYGENTS_")}
     command = [*witnessed(trace), str(COMMAND), *map(str, arguments)]
     subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, timeout=60, check=True)
     files = made(tmp_path / "data", trace)
-    assert files
+    assert files or not watched
     assert not open_to_others(files)
