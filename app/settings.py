@@ -201,12 +201,22 @@ def _read_secret(name: str, path: str) -> str:
         raise StartupError(f"{name} names a file that cannot be read ({reason}).") from None
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise StartupError(f"{path.name} cannot be read ({reason}).") from None
+
+
 def _dotenv(path: Path) -> dict[str, str | None]:
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values  # noqa: PLC0415 (most starts need neither this nor the other two)
+    from io import StringIO  # noqa: PLC0415 (most starts need neither this nor the other two)
 
-    return dotenv_values(path)
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    return dotenv_values(stream=StringIO(_read(path)))
 
 
 def _toml(path: Path) -> dict[str, Given]:
@@ -215,8 +225,8 @@ def _toml(path: Path) -> dict[str, Given]:
     import tomllib  # noqa: PLC0415
 
     try:
-        values = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(_read(path))
+    except tomllib.TOMLDecodeError as error:
         raise StartupError(f"pygents.toml is not valid TOML: {error}") from None
     for name in values:
         if name not in Settings.model_fields:

@@ -72,6 +72,9 @@ def _place(database: Path) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding("store", State.PROBLEM, f"there is no folder {folder}")
         return
+    if database.is_dir():
+        yield Finding("store", State.PROBLEM, f"{database} is a folder; name a file in it")
+        return
     yield Finding("store", State.OK, f"{database}{'' if database.exists() else ', which does not exist yet'}")
     yield findings.of_file_system(_file_system(folder))
     yield _sync(folder)

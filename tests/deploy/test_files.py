@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,9 @@ class TestKubernetes:
         (container,) = pod["containers"]
         asked = {probe: container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")}
         assert asked == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+
+    def test_the_image_is_of_this_version(self, pod: dict[str, Any]) -> None:
+        assert pod["containers"][0]["image"] == f"pygents:{version('pygents')}"
 
     def test_ports_lead_to_the_service(self, documents: dict[str, Any], pod: dict[str, Any]) -> None:
         (port,) = pod["containers"][0]["ports"]

@@ -126,6 +126,9 @@ class TestMachine:
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         assert "no folder" in looked(tmp_path, str(tmp_path / "no" / "x.db"), code=1)["store"][0]["text"]
 
+    def test_a_folder_in_the_place_of_the_file(self, tmp_path: Path) -> None:
+        assert "is a folder" in looked(tmp_path, str(tmp_path), code=1)["store"][0]["text"]
+
     def test_a_folder_that_takes_no_files(self, tmp_path: Path) -> None:
         assert "no file can be written in /proc" in looked(tmp_path, "/proc/x.db", code=1)["sync"][0]["text"]
 
