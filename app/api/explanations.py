@@ -10,15 +10,18 @@ from ..errors import NotFound
 from ..explanations.catalogue import catalogue, find
 from ..explanations.entry import Entry
 from .documents import JSON, PROBLEM, PROBLEMS, responses
-from .queries import NoQuery
+from .queries import NoQuery, PageQuery
 
 router = APIRouter(tags=["problems"], redirect_slashes=False)
 
 
 @router.get("/problems", operation_id="listProblems", responses=responses(PROBLEMS))
-async def list_problems(_query: Annotated[NoQuery, Query()]) -> Response:
-    """List all that can go wrong: problems of requests, reasons of streams, errors of turns. It is one page."""
-    return _json({"items": [_value(entry) for entry in catalogue().values()], "next": None})
+async def list_problems(query: Annotated[PageQuery, Query()]) -> Response:
+    """List all that can go wrong, by name: problems of requests, reasons of streams, errors of turns."""
+    names = sorted(name for name in catalogue() if query.after is None or name > query.after)
+    shown = names[: query.limit]
+    following = shown[-1] if len(names) > len(shown) else None
+    return _json({"items": [_value(catalogue()[name]) for name in shown], "next": following})
 
 
 @router.get("/problems/{problem}", operation_id="getProblem", responses=responses(PROBLEM, NotFound))

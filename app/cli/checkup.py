@@ -124,7 +124,7 @@ def _files(database: Path) -> Iterator[Finding]:
 
 
 def _readable(path: Path) -> Iterator[Finding]:
-    if path.exists() and (finding := findings.of_secret_file(str(path), path.stat().st_mode)) is not None:
+    if path.is_file() and (finding := findings.of_secret_file(str(path), path.stat().st_mode)) is not None:
         yield finding
 
 
@@ -132,9 +132,8 @@ def _server(database: Path, *, own: bool) -> Finding:
     pid = holder(database)
     if pid is None:
         return Finding("server", State.OK, "none uses the database now")
+    who = f"process {pid}" if pid > 0 else "a process of another container"  # whose numbers are not ours
     if not own:
-        return Finding("server", State.OK, f"process {pid} uses the database")
+        return Finding("server", State.OK, f"{who} uses the database")
     asked = health(None, HEALTH_SECONDS)
-    return Finding(
-        "server", State.OK if asked.ready else State.WARNING, f"process {pid} uses the database; {asked.line}"
-    )
+    return Finding("server", State.OK if asked.ready else State.WARNING, f"{who} uses the database; {asked.line}")

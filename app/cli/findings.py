@@ -107,4 +107,4 @@ def of_secret_file(name: str, mode: int) -> Finding | None:
 
 def of_descriptors(most: int) -> Finding:
     text = f"{most:,} may be open; each stream takes one"
-    return Finding("files open", State.WARNING if most < 256 else State.OK, text)
+    return Finding("descriptors", State.WARNING if most < 256 else State.OK, text)

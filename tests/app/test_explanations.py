@@ -44,6 +44,10 @@ class TestComplete:
         assert set(CLOSINGS) == set(get_args(sse.Closing))
         assert set(RESETS) == set(get_args(sse.Reset))
 
+    def test_the_streams_contract_names_them_all(self) -> None:
+        contract = (APP.parent / "openapi" / "events.md").read_text()
+        assert not [reason for reason in (*CLOSINGS, *RESETS) if f"`{reason}`" not in contract]
+
     def test_every_error_of_a_turn(self) -> None:
         assert set(TURNS) == set(of_turns()) - {"ValueError"}  # as the tool would have raised it
 

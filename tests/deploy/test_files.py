@@ -61,6 +61,10 @@ class TestVerbs:
     def test_what_has_to_be_changed_is_marked(self, file: Any) -> None:
         assert "CHANGE" in file.text()
 
+    @pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
+    def test_any_terminal_can_show_it(self, file: Any) -> None:
+        assert file.text().isascii()
+
 
 class TestKubernetes:
     @pytest.fixture

@@ -12,10 +12,21 @@ from tests.app.api.test_guard import problem
 
 def test_the_list_has_all(service: Served) -> None:
     page = service.get("/problems")
-    assert [item["name"] for item in page["items"]] == list(catalogue())
+    assert [item["name"] for item in page["items"]] == sorted(catalogue())
     assert page["next"] is None
     for item in page["items"]:
         assert service.get(item["links"]["self"]) == item
+
+
+def test_the_list_has_pages(service: Served) -> None:
+    names, after = [], ""
+    while True:
+        page = service.get(f"/problems?limit=7{after}")
+        names += [item["name"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert names == sorted(catalogue())
 
 
 @pytest.mark.parametrize(
