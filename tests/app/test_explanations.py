@@ -16,6 +16,7 @@ from pygents_app.explanations.requests import ERRORS
 from pygents_app.explanations.streams import CLOSINGS, RESETS
 from pygents_app.explanations.turns import TURNS
 from pygents_app.runtime.outcomes import _OURS
+from pygents_app.settings import Settings
 from pygents_app.streaming import sse
 
 APP = Path(__file__).parents[2] / "app"
@@ -64,8 +65,6 @@ class TestEach:
             assert text.count("`") % 2 == 0
 
     def test_settings_and_addresses_in_it_exist(self, entry: Entry) -> None:
-        from pygents_app.settings import Settings
-
         for name in re.findall(r"PYGENTS_([A-Z_]+)", " ".join(entry.explanation)):
             assert name.lower() in Settings.model_fields
 
