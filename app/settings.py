@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -96,6 +96,31 @@ class Settings(BaseModel):
             )
         return self
 
+    def printable(self) -> dict[str, Any]:
+        """By name, as JSON, without what is secret: keys, and the user and password of a store's URL."""
+        return self.model_dump(mode="json") | {"store": re.sub(r"(?<=://)[^/]*@", "***@", self.store)}
+
+
+class Origin(NamedTuple):
+    """``where`` a setting was given, and the ``name`` that it has there: a flag's, a variable's, a key's."""
+
+    where: str
+    name: str
+
+
+class Given(NamedTuple):
+    """A value as it was given, not yet validated."""
+
+    value: Any
+    origin: Origin
+
+
+class Collected(NamedTuple):
+    """``origins`` has only the settings that somebody has given: all others are as they are by default."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
 
 def load(
     flags: Mapping[str, Any] | None = None,
@@ -107,29 +132,47 @@ def load(
 
     Raises ``StartupError`` with one line for an unknown name or a value that is not valid.
     """
+    return collect(flags, environ=environ, folder=folder).settings
+
+
+def collect(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Collected:
+    """The same as ``load``, and where each setting has come from."""
     folder = folder or Path.cwd()
-    given = {name: value for name, value in (flags or {}).items() if value is not None}
     sources = (
-        given,
+        _flags(flags or {}),
         _variables(_without_failpoints(os.environ if environ is None else environ), "the environment"),
         _variables(_dotenv(folder / ".env"), ".env"),
         _toml(folder / "pygents.toml"),
     )
-    merged: dict[str, Any] = {}
+    merged: dict[str, Given] = {}
     for source in reversed(sources):
         merged |= source
+    values = {name: given.value for name, given in merged.items()}
     try:
-        return Settings(**merged)
+        return Collected(Settings(**values), {name: given.origin for name, given in merged.items()})
     except ValidationError as error:
-        raise StartupError(_explain(error, merged)) from None
+        raise StartupError(_explain(error, values)) from None
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
 
 
-def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str]:
+def _flags(flags: Mapping[str, Any]) -> dict[str, Given]:
+    return {
+        name: Given(value, Origin("flag", f"--{name.replace('_', '-')}"))
+        for name, value in flags.items()
+        if value is not None
+    }
+
+
+def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, Given]:
     """The settings among variables; empty ones are as good as absent, but for secrets, where that would be a hole."""
-    found: dict[str, str] = {}
+    found: dict[str, Given] = {}
     for name, text in _ours(variables):
         field, value = name.removeprefix(PREFIX).lower(), text
         if field.endswith("_file") and field.removesuffix("_file") in SECRETS:
@@ -141,7 +184,7 @@ def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str
             continue
         if field in found:
             raise StartupError(f"{where} has both {PREFIX}{field.upper()} and {PREFIX}{field.upper()}_FILE; keep one.")
-        found[field] = value
+        found[field] = Given(value, Origin(where, name))
     return found
 
 
@@ -166,27 +209,37 @@ def _read_secret(name: str, path: str) -> str:
         raise StartupError(f"{name} names a file that cannot be read ({reason}).") from None
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise StartupError(f"{path.name} cannot be read ({reason}).") from None
+
+
 def _dotenv(path: Path) -> dict[str, str | None]:
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values  # noqa: PLC0415 (most starts need neither this nor the other two)
+    from io import StringIO  # noqa: PLC0415 (most starts need neither this nor the other two)
 
-    return dotenv_values(path)
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    return dotenv_values(stream=StringIO(_read(path)))
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path) -> dict[str, Given]:
     if not path.is_file():
         return {}
     import tomllib  # noqa: PLC0415
 
     try:
-        values = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(_read(path))
+    except tomllib.TOMLDecodeError as error:
         raise StartupError(f"pygents.toml is not valid TOML: {error}") from None
     for name in values:
         if name not in Settings.model_fields:
             raise StartupError(f"pygents.toml has {name}, which is not a setting{_nearest(name, '', str.lower)}")
-    return values
+    return {name: Given(value, Origin(path.name, name)) for name, value in values.items()}
 
 
 def _nearest(field: str, prefix: str, case: Callable[[str], str]) -> str:

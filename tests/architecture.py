@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
     ("errors", "clock", "nesting", "pointers", "merging"),
     ("failpoints", "logs"),
-    ("model",),
+    ("model", "explanations"),
     ("commands", "payloads", "retries"),
     ("draft",),
     ("lifecycle",),

@@ -101,6 +101,8 @@ TOOL = {200: answer("Tool", "The tool.", example="tool")}
 TOOLS = {200: answer("ToolPage", "A page of tools.")}
 INFO = {200: answer("Info", "What runs here.")}
 LIMITS = {200: answer("Limits", "The limits.")}
+PROBLEM = {200: answer("Explanation", "What it means and what to do.")}
+PROBLEMS = {200: answer("ExplanationPage", "All of them.")}
 HEALTH = {200: answer("Health", "Yes.")}
 METRICS: Answers = {
     200: {

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from ..auth import AdminKey
-from . import agents, operations, problems, tools, turns
+from . import agents, explanations, operations, problems, tools, turns
 from .access import AccessLog, Exchanges
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
@@ -89,7 +89,7 @@ def install(app: Application, services: Services) -> None:
 
 def _routes() -> list[BaseRoute]:
     return [
-        *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
+        *(route for noun in (turns, agents, tools, explanations, operations) for route in noun.router.routes),
         Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),
         *docs_routes(),
         *guide_routes(),

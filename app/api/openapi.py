@@ -28,6 +28,9 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "Idempotency-Replayed": {
         "description": "Only if the Idempotency-Key was known.", "schema": {"type": "string", "const": "true"},
     },
+    "Link": {
+        "description": "Where the problem is explained (RFC 8288): `</problems/…>; rel=\"help\"`.", "schema": _STRING,
+    },
     "Preference-Applied": {"description": "Only if `Prefer: wait` was honoured.", "schema": _STRING},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
     "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": _STRING},
@@ -39,12 +42,17 @@ PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "name": {"description": "Name of the agent.", "schema": {"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$"}},
     "id": {"description": "Id of the turn.", "schema": {"type": "string", "pattern": f"^{TURN_ID.pattern}$"}},
     "tool": {"description": "Name of the tool.", "schema": {"type": "string", "minLength": 1}},
+    "problem": {
+        "description": "Name of the problem, or its whole `type`.",
+        "schema": {"type": "string", "minLength": 1},
+    },
 }
 
 _SENT = (requests.Submit, requests.NoBody, requests.CreateAgent, requests.Merge, requests.Cancel)
 _SHOWN = (
     schemas.Agent, schemas.AgentPage, schemas.Turn, schemas.TurnPage, schemas.TurnBatch, schemas.Tool, schemas.ToolPage,
-    schemas.Info, schemas.Limits, schemas.Health, schemas.Problem, schemas.Mistake, *event_schemas.MODELS,
+    schemas.Info, schemas.Limits, schemas.Health, schemas.Problem, schemas.Mistake, schemas.ExplanationPage,
+    *event_schemas.MODELS,
 )  # fmt: skip
 
 

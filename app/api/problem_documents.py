@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import errors
 from ..errors import ServiceError
+from ..explanations.entry import URN
 from . import examples, problems
 from .references import reference
 
@@ -131,7 +132,8 @@ def problem_examples() -> dict[str, Any]:
 def _response(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
     shown = {error.type: reference(error.type, "examples") for error in raised}
     content = {"schema": _one_of(raised), "examples": shown}
-    headers = {name: reference(name, "headers") for error in raised for name in HEADERS.get(error, ())}
+    further = [name for error in raised for name in HEADERS.get(error, ())]
+    headers = {name: reference(name, "headers") for name in ("Link", *further)}
     described = " ".join(f"{error.title}." for error in raised)
     return {"description": described, "headers": headers, "content": {problems.MEDIA_TYPE: content}}
 
@@ -139,7 +141,7 @@ def _response(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
 def _one_of(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
     if len(raised) == 1:
         return reference(schema_name(raised[0]))
-    mapping = {problems.URN + error.type: reference(schema_name(error))["$ref"] for error in raised}
+    mapping = {URN + error.type: reference(schema_name(error))["$ref"] for error in raised}
     choices = [reference(schema_name(error)) for error in raised]
     return {"oneOf": choices, "discriminator": {"propertyName": "type", "mapping": mapping}}
 
@@ -150,7 +152,7 @@ def _schema(error: type[ServiceError]) -> dict[str, Any]:
         for name, shape in MEMBERS.get(base, {}).items()
     }  # fmt: skip
     properties = {
-        "type": {"type": "string", "const": problems.URN + error.type},
+        "type": {"type": "string", "const": URN + error.type},
         "title": {"type": "string", "examples": [error.title]},
         "status": {"type": "integer", "const": error.status},
         "detail": {"type": "string", "description": "For people: what is wrong and what to do."},

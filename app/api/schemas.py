@@ -155,6 +155,29 @@ class ToolPage(Page):
     items: list[Tool]
 
 
+class Explanation(Shown):
+    """What can go wrong: what it means and what to do."""
+
+    name: str
+    kind: Literal["http", "stream.closing", "stream.reset", "turn.error"] = Field(
+        description="Where it is met: an answer's problem, a stream's reason, a failed turn's error."
+    )
+    type: str = Field(description="What stands there as `type` or `reason`.")
+    status: int | None = Field(description="Of the answer; null for all but `http`.")
+    title: str
+    meaning: str
+    remedy: str
+    repeat: Literal["no", "later", "same-key"] = Field(
+        description="Whether to send the same again: `no`, something has to change first; `later`, it passes by "
+        "itself; `same-key`, whether it was done is not known, so with the same `Idempotency-Key`."
+    )
+    links: ToolLinks
+
+
+class ExplanationPage(Page):
+    items: list[Explanation]
+
+
 class TurnBatch(Shown):
     """The turns of a batch, in its order."""
 

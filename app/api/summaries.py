@@ -23,6 +23,8 @@ SUMMARIES: Mapping[str, str] = {
     "listEvents": "List an agent's events",
     "listTools": "List tools",
     "getTool": "Look at a tool",
+    "listProblems": "List what can go wrong",
+    "getProblem": "Look up what a problem means",
     "health": "Ask whether the process answers",
     "ready": "Ask whether the service takes turns",
     "info": "Ask what runs here",
@@ -37,6 +39,7 @@ TAGS: Sequence[Mapping[str, str]] = (
     {"name": "turns", "description": "Units of work for an agent, done strictly one after the other."},
     {"name": "events", "description": "What has happened to an agent and its turns: stored, numbered, and live."},
     {"name": "tools", "description": "What agents can be asked to do."},
+    {"name": "problems", "description": "What can go wrong, what it means and what to do."},
     {"name": "operations", "description": "For those who run the service."},
 )
 """The nouns, in the order in which one gets to know them."""

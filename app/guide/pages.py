@@ -23,8 +23,11 @@ TITLES = {
     "tools": "Tools",
     "streaming": "Streaming",
     "http": "HTTP",
+    "problems": "Problems",
     "operations": "Operations",
+    "deployment": "Deployment",
     "observing": "Observing",
+    "runbook": "Runbook",
     "speed": "Speed",
 }
 """Every page, in the order in which they are read."""

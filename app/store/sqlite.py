@@ -26,6 +26,7 @@ from .headfile import HeadFile
 from .inspection import Found, compare, damage, inspect
 from .lockfile import LockFile
 from .migrations import migrate
+from .owning import open_own
 from .sqlite_purge import purge
 from .sqlite_reads import SqliteSnapshot
 from .sqlite_rows import SqliteRows, events_ever
@@ -273,7 +274,7 @@ def _locked(path: Path) -> LockFile:
     except OSError as error:
         raise _startup_error(path, error) from error
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(open_own(path))
     except OSError as error:
         lock.release()
         raise _startup_error(path, error) from error

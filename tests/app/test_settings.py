@@ -97,6 +97,11 @@ class TestValues:
         (tmp_path / "pygents.toml").write_text("port =\n")
         assert "pygents.toml is not valid TOML" in refusal(tmp_path)
 
+    @pytest.mark.parametrize("name", [".env", "pygents.toml"])
+    def test_a_file_that_is_not_text(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_bytes(b"\xff\xfe")
+        assert refusal(tmp_path) == f"{name} cannot be read (it is not text in UTF-8)."
+
     @pytest.mark.parametrize("given", ["a.example, b.example", "a.example,b.example,"])
     def test_hosts_are_a_comma_list(self, tmp_path: Path, given: str) -> None:
         assert load(environ={"PYGENTS_ALLOWED_HOSTS": given}, folder=tmp_path).allowed_hosts == (
