@@ -11,6 +11,7 @@ from ..errors import NoBackup
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 from ..ports import OldLogs
 from .engine import Snapshot, T
+from .memory_access import MemoryAccess
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Tables:
         self.order: list[str] = []
         self.numbers: dict[str, int] = {}
         self.deleted: list[_Agent] = []
+        self.access = MemoryAccess()
 
     def agent(self, name: str) -> _Agent | None:
         agent = self.agents.get(name)
@@ -103,7 +105,7 @@ class MemoryRows:
     """The writer's side. A lock is held from begin to the end, so that reads see whole batches."""
 
     def __init__(self, tables: Tables, lock: threading.Lock) -> None:
-        self._tables, self._lock = tables, lock
+        self._tables, self._lock, self.access = tables, lock, tables.access
 
     def begin(self) -> None:
         self._lock.acquire()
@@ -207,7 +209,7 @@ class MemorySnapshot:
     """The readers' side; called with the lock held."""
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+        self._tables, self.access = tables, tables.access
 
     def get_agent(self, name: str) -> ListedAgent | None:
         agent = self._tables.agent(name)
