@@ -13,8 +13,10 @@ from pygents_core.agent import Agent, AgentRegistry
 from . import failpoints
 from .api.install import Application, install
 from .api.services import Services
+from .auth import Gate
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
+from .errors import StartupError
 from .model import Definition
 from .ports import Store
 from .runtime.administration import Administration
@@ -26,11 +28,13 @@ from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
 from .runtime.equipment import Equipment
 from .runtime.executor import Executor
+from .runtime.keys import Keys
 from .runtime.mailbox import DurableMailbox
 from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
 from .runtime.submission import Submission
+from .runtime.tickets import Tickets
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
@@ -83,33 +87,32 @@ class Service:
             max_crashes=settings.max_crashes,
         )
         hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
+        gate = _gate(settings)
+        self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
+        self._tickets = Tickets(store=store, gate=gate)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
         self._hub, self._dispatcher, self._damages = hub, dispatcher, damages
         self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings), damages=damages)
         self._directory = Directory(reads=store, roster=roster)
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock)
         self.services = Services(
-            store=store,
-            hub=hub,
-            submission=submission,
-            administration=administration,
-            catalogue=catalogue,
-            dispatcher=dispatcher,
-            settings=settings,
-            node=node,
-            engine=_engine(settings.store),
-            code_agents=roster.names,
-        )
+            store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
+            tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
+            engine=_engine(settings.store), code_agents=roster.names,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Store the agents of the code, recover what a former process left, take up what waits. Once is enough.
 
-        Raises ``ServiceError`` if the store refuses.
+        Raises ``ServiceError`` if the store refuses, ``StartupError`` if others could come in without a key.
         """
         if self._started:
             return
         self._started = True
         loop = asyncio.get_running_loop()
+        await self._keys.start()
+        self._check_closed()
+        await self._tickets.start()
         self._hub.start(loop)
         await asyncio.gather(*(self._seed(each) for each in self._roster.definitions()))
         self._directory.start(loop)
@@ -117,6 +120,16 @@ class Service:
         await self._dispatcher.start()
         self._watchdog.start()
         self._pruner.start()
+
+    def _check_closed(self) -> None:
+        """Open only on purpose. Asked here and not of the settings, because keys of the store count."""
+        host = self._settings.host
+        if self.services.gate.open and not self._settings.loopback and not self._settings.insecure:
+            raise StartupError(
+                f"{host} can be reached from other machines and there is no key. Make one (pygents keys create --scope "
+                "admin), or set PYGENTS_ADMIN_KEY (or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say "
+                "--insecure."
+            )
 
     async def _seed(self, definition: Definition) -> None:
         with self._damages.outlived(definition.name):
@@ -129,6 +142,7 @@ class Service:
     async def close(self) -> None:
         """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
         AgentRegistry.resolver = None
+        self._keys.stop()
         await self._pruner.stop()
         if not self._dispatcher.draining:
             await self._dispatcher.drain(0, STOP_SECONDS)
@@ -136,6 +150,10 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+
+
+def _gate(settings: Settings) -> Gate:
+    return Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
 
 
 def _limits(settings: Settings) -> Limits:

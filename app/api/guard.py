@@ -1,8 +1,8 @@
-"""What every request passes first, as one plain ASGI layer: Host, Origin, key, size; and what every answer carries.
+"""What every request passes first, as one plain ASGI layer: Host, Origin, key, scope, size; and what every answer has.
 
 The order is the threat's: a page of somebody else's that reaches this port by DNS rebinding shows a foreign Host
-(CVE-2025-66414 and its kin), by a cross-site write a foreign Origin; only then is the caller asked for a key. Probes
-are let in, because those who send them know neither the name nor the key.
+(CVE-2025-66414 and its kin), by a cross-site write a foreign Origin; only then is the caller asked for a key, and the
+key for what it allows. Probes are let in, because those who send them know neither the name nor the key.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ from collections.abc import Iterable, Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..auth import AdminKey
+from ..auth import ANYBODY, Gate, Principal
 from ..clock import new_id
 from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, NotFound, ServiceError, Unauthorized
+from . import scopes
+from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
+from .handover import HANDOVER
 from .heads import HEADS, Heads, gather
+from .presented import is_presented, presented
 from .problems import NOWHERE, answer_of, response, unexpected
-
-CALLER = "pygents.caller"
-"""Where in the ASGI scope the caller's name is."""
+from .services import Tickets
 
 PROBES = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -56,9 +58,16 @@ class Guard:
     """``any_host`` turns the check of Host off: for a service that others reach by names that it was not told."""
 
     def __init__(
-        self, app: ASGIApp, *, key: AdminKey, max_body: int, allowed_hosts: Iterable[str], any_host: bool
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate,
+        tickets: Tickets,
+        max_body: int,
+        allowed_hosts: Iterable[str],
+        any_host: bool,
     ) -> None:
-        self._app, self._key, self._max_body = app, key, max_body
+        self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
         self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
 
@@ -72,10 +81,16 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope[HEADS] = gather(scope["headers"])
-        request_id = _request_id(headers)
+        request_id = scope[REQUEST_ID] = _request_id(headers)
         answer = _Answer(send, request_id)
         try:
-            scope[CALLER] = self._admit(scope, headers)
+            principal = self._admit(scope, headers)
+            if principal is None:
+                await self._by_ticket(scope, receive, answer)
+                return
+            if not principal.everything:
+                scopes.check(principal, scope["method"], scope["path"])
+            scope[PRINCIPAL], scope[CALLER] = principal, principal.id
             counted = self._counted(receive) if b"transfer-encoding" in headers else receive
             await self._app(scope, counted, answer.send)
         except (_TooLarge, BodyTooLarge):
@@ -94,16 +109,16 @@ class Guard:
 
     # --- who may come in ---------------------------------------------------------------------------------------------
 
-    def _admit(self, scope: Scope, headers: Heads) -> str:
-        """The caller's name. Raises ``ServiceError`` for a request that must not go further."""
-        caller = ""
+    def _admit(self, scope: Scope, headers: Heads) -> Principal | None:
+        """The caller; None if it has sent a ticket. Raises ``ServiceError`` for a request that must not go further."""
+        caller: Principal | None = ANYBODY
         if scope["path"].endswith("\n"):  # the router's patterns end before it
             raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
             self._check_host(headers.get(b"host", []))
             if scope["method"] not in SAFE_METHODS and b"origin" in headers:
                 _check_origin(headers[b"origin"], headers.get(b"host", []))
-            caller = self._check_key(headers)
+            caller = self._check_key(scope, headers)
         for length in headers.get(b"content-length", ()):
             if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
                 raise self._too_large()
@@ -119,14 +134,30 @@ class Guard:
                 "(PYGENTS_ALLOWED_HOSTS)."
             )
 
-    def _check_key(self, headers: Heads) -> str:
-        caller = self._key.caller(headers.get(b"authorization", []), headers.get(b"x-api-key", []))
+    def _check_key(self, scope: Scope, headers: Heads) -> Principal | None:
+        authorization, x_api_key = headers.get(b"authorization", []), headers.get(b"x-api-key", [])
+        ticket = is_presented(scope)
+        if ticket and not authorization and not x_api_key:
+            return None
+        caller = self._gate.admit(authorization, x_api_key) if not ticket else None  # two of them are nobody's
         if caller is None:
             raise Unauthorized(
-                "Send the service's key once, as Authorization: Bearer <key> or X-API-Key: <key>.",
+                "Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return caller
+
+    async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""
+        asked = presented(scope)
+        admission = await self._tickets.redeem(asked.token, asked.path, asked.agent)
+        scope[PRINCIPAL], scope[CALLER], scope[ADMISSION] = admission.principal, admission.principal.id, admission
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            handover = scope.get(HANDOVER)
+            if handover is None or handover.follow is None:
+                admission.leave()
 
     # --- how much may come in ----------------------------------------------------------------------------------------
 

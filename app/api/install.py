@@ -9,8 +9,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
-from ..auth import AdminKey
-from . import agents, operations, problems, tools, turns
+from . import agents, audit, keys, operations, problems, stream_tickets, tools, turns
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -58,13 +57,13 @@ class Application(FastAPI):
 def install(app: Application, services: Services) -> None:
     """Let ``app`` answer with these services. Once, before it starts."""
     settings = services.settings
-    key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
     hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
     app.router.routes.extend((*hot, *event_routes(reads=services.store)))
     guard = partial(
         Guard,
-        key=AdminKey(key),
+        gate=services.gate,
+        tickets=services.tickets,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
         any_host=not settings.loopback and not settings.allowed_hosts,
@@ -75,7 +74,11 @@ def install(app: Application, services: Services) -> None:
 
 def _routes() -> list[BaseRoute]:
     return [
-        *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
+        *(
+            route
+            for noun in (turns, agents, tools, keys, stream_tickets, audit, operations)
+            for route in noun.router.routes
+        ),
         Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),
         *docs_routes(),
         *guide_routes(),

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..access.commands import LogEntry
 from ..errors import ServiceError, Unavailable
+from .caller import entry
 from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, PROBED, responses
 from .download import Download
 from .limits import limits_of
@@ -54,7 +56,9 @@ async def backup(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
 
     The server makes it beside the database, so that there must be space for both; nothing stays behind.
     """
-    return Download(await services(request).store.backup(), f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
+    its = services(request)
+    await its.store.execute(LogEntry(entry(request.scope, "backup")))
+    return Download(await its.store.backup(), f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
 
 
 async def _reasons(its: Services) -> list[str]:

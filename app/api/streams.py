@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ..auth import SETTINGS_ADMIN, Held, held_by
 from ..errors import AgentNotFound, Damaged, TurnNotFound, Unavailable
 from ..model import EventType, Head, Turn
 from ..ports import Reads
@@ -20,10 +21,12 @@ from ..streaming import sse
 from ..streaming.hub import Hub, opening_retry
 from ..streaming.subscription import farewell
 from ..streaming.watch import Watch
+from .caller import ADMISSION, PRINCIPAL
 from .connection import Connection
 from .cursors import Asked, Opening, open_agent, open_turn
 from .event_query import asked_of, query_of, types_of
 from .handover import HANDOVER, Follow
+from .presented import PARAMETER as TICKET
 
 RawHeader = tuple[bytes, bytes]
 
@@ -32,7 +35,7 @@ HEADERS: tuple[RawHeader, ...] = (
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # or nginx holds events back
 )
-PARAMETERS = frozenset({"after", "tail", "types"})
+PARAMETERS = frozenset({"after", "tail", "types", TICKET})
 FROM_START = Asked()
 
 
@@ -82,7 +85,7 @@ class EventStreams:
         elif handover is None:
             await follow(receive)
         else:
-            handover.follow, handover.leave = follow, partial(self._hub.leave, watch)
+            handover.follow, handover.leave = follow, partial(_leave_all, partial(self._hub.leave, watch), scope)
 
     async def _begin(self, wish: Wish, scope: Scope, watch: Watch, send: Send) -> Follow | None:
         """Answer; if that has opened a stream, return what follows it and then leaves the watch."""
@@ -102,7 +105,9 @@ class EventStreams:
         else:
             await _open(wish, send, opening)
             direct = scope[HANDOVER].send if HANDOVER in scope else send
-            return partial(self._follow, wish, opening.cursor, watch, direct)
+            admission = scope.get(ADMISSION)
+            left = admission.leave if admission is not None else None
+            return partial(self._follow, wish, opening.cursor, watch, direct, _held(scope), left)
         return None
 
     async def _opening(self, wish: Wish, watch: Watch) -> Opening | None:
@@ -140,14 +145,24 @@ class EventStreams:
             watch.reaches(seq)
         return Opening(cursor)
 
-    async def _follow(self, wish: Wish, cursor: int, watch: Watch, send: Send, receive: Receive) -> None:
+    async def _follow(  # noqa: PLR0917 (its call is made in parts)
+        self,
+        wish: Wish,
+        cursor: int,
+        watch: Watch,
+        send: Send,
+        held: Held,
+        left_ticket: Callable[[], None] | None,
+        receive: Receive,
+    ) -> None:
         """Let the hub send, and wait: ``receive`` tells of a client that goes away and of a response that has ended.
 
         What is not needed while it waits is let go of: there may be very many.
         """
         subscription = self._hub.join(
-            watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, connection=Connection(send)
-        )
+            watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, connection=Connection(send),
+            held=held,
+        )  # fmt: skip
         gone = wish.gone
         del wish, cursor, send
         try:
@@ -155,8 +170,10 @@ class EventStreams:
                 pass
             left = not subscription.ending
         finally:
-            self._hub.part(watch, subscription)
+            self._hub.part(watch, subscription, held)
             self._hub.leave(watch)
+            if left_ticket is not None:
+                left_ticket()
         if left and gone is not None:
             await gone()
 
@@ -176,6 +193,17 @@ def stream_routes(*, reads: Reads, hub: Hub) -> list[Route]:
     endpoint = EventStreams(reads=reads, hub=hub)
     paths = {"agent_stream": "/agents/{name}/stream", "turn_stream": "/agents/{name}/turns/{turn_id}/stream"}
     return [Route(path, endpoint, methods=["GET"], name=name) for name, path in paths.items()]
+
+
+def _held(scope: Scope) -> Held:
+    admission = scope.get(ADMISSION)
+    return held_by(scope.get(PRINCIPAL, SETTINGS_ADMIN), admission.ticket if admission is not None else "")
+
+
+def _leave_all(leave: Callable[[], None], scope: Scope) -> None:
+    leave()
+    if (admission := scope.get(ADMISSION)) is not None:
+        admission.leave()
 
 
 async def _open(wish: Wish, send: Send, opening: Opening) -> None:

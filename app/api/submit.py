@@ -15,9 +15,9 @@ from ..errors import AgentNotFound, InvalidRequest, MalformedHeader, ServiceErro
 from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
+from .caller import CALLER
 from .connection import Waiter
 from .event_query import pairs_of
-from .guard import CALLER
 from .heads import Heads, heads_of
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit

@@ -27,6 +27,12 @@ SUMMARIES: Mapping[str, str] = {
     "ready": "Ask whether the service takes turns",
     "info": "Ask what runs here",
     "limits": "List all limits",
+    "listKeys": "List keys",
+    "createKey": "Make a key",
+    "getKey": "Look at a key",
+    "revokeKey": "Revoke a key",
+    "createStreamTicket": "Get a ticket for a browser's stream",
+    "listAudit": "List what admins have done",
     "backup": "Download a copy of the database",
 }
 """By operation id."""
@@ -36,6 +42,7 @@ TAGS: Sequence[Mapping[str, str]] = (
     {"name": "turns", "description": "Units of work for an agent, done strictly one after the other."},
     {"name": "events", "description": "What has happened to an agent and its turns: stored, numbered, and live."},
     {"name": "tools", "description": "What agents can be asked to do."},
+    {"name": "access", "description": "Keys, what they allow, tickets for browsers, and the log of what admins do."},
     {"name": "operations", "description": "For those who run the service."},
 )
 """The nouns, in the order in which one gets to know them."""

@@ -11,12 +11,16 @@ from typing import Annotated
 import typer
 
 from ..errors import StartupError
+from . import key_verbs
 from .uncollected import uncollected
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Long-lived agents as a durable REST/SSE service.",
 )  # fmt: skip
+
+
+app.add_typer(key_verbs.app, name="keys")
 
 
 def main() -> None:

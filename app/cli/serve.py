@@ -71,7 +71,7 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
 
     def ready() -> None:
         print(shown, flush=True)
-        if not settings.loopback and settings.admin_key is None:
+        if not settings.loopback and app.state.service.services.gate.open:
             print(
                 f"WARNING: there is no key; everybody who reaches {settings.host} can use this service.",
                 file=sys.stderr,

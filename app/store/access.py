@@ -1,4 +1,4 @@
-"""The transaction script of keys, tickets and the audit log: load, decide by ``access.rules``, save. For every engine."""
+"""The transaction script of keys, tickets and the audit log: load, decide by ``access.rules``, save."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
