@@ -172,6 +172,9 @@ class Served:
         self.do(self._create(Definition(name, tools=tools or ("echo",), **definition)))
         return name
 
+    def create_named(self, name: str) -> None:
+        self.do(self._create(Definition(name, tools=("echo",))))
+
     def begin(self, agent: str) -> Fence:
         return self.do(self._begin(agent))
 
@@ -218,7 +221,9 @@ def serving(settings: Settings) -> Iterator[Served]:
 
         async def main() -> None:
             served = _build(settings, asyncio.get_running_loop(), listener.getsockname()[1])
-            config = uvicorn.Config(served.app, log_config=None, access_log=False, lifespan="on", ws="none")
+            config = uvicorn.Config(
+                served.app, log_config=None, access_log=False, lifespan="on", ws="none", proxy_headers=False
+            )
             servers.append(uvicorn.Server(config))
             built.append(served)
             await servers[0].serve(sockets=[listener])
