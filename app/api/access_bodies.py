@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from ..clock import Clock, from_datetime
 from ..grants import MOST_GRANTS, Grant, Scope, parse_grant
@@ -16,6 +17,14 @@ MOST_AGENTS = 32
 _SCOPE = f"^({'|'.join(Scope)})(@(\\*|[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}\\*?))?$"
 
 
+_NOT_BOTH: JsonDict = {
+    "not": {
+        "properties": {"expires_in": {"type": "number"}, "expires_at": {"type": "string"}},
+        "required": ["expires_in", "expires_at"],
+    }
+}
+
+
 def _known(text: str) -> str:
     parse_grant(text)
     return text
@@ -27,7 +36,7 @@ ScopeText = Annotated[str, Field(json_schema_extra={"pattern": _SCOPE}), AfterVa
 class CreateKey(BaseModel):
     """A key to be made."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_NOT_BOTH)
 
     name: Annotated[str, Field(max_length=100, description="For people, to know it by.")] = ""
     scopes: Annotated[

@@ -21,7 +21,8 @@ router = APIRouter(tags=["access"], redirect_slashes=False)
 async def list_audit(request: Request, query: Annotated[AuditQuery, Query()]) -> Response:
     """List what admins have done, the oldest first. Nothing is ever removed from this log, or changed in it."""
     page = await services(request).store.list_audit(after=int(query.after or 0), limit=query.limit)
-    content = json.dumps({"items": [_shown(each) for each in page.items], "next": page.next}, ensure_ascii=False)
+    shown = {"items": [_shown(each) for each in page.items], "next": page.next}
+    content = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
     return Response(content, media_type=JSON)
 
 

@@ -147,7 +147,7 @@ CREATE_KEY: Mapping[str, Any] = {
     "name": "the support desk's page", "scopes": ["stream:read@support-*", "turns:write@support-*"],
     "expires_in": 7_776_000,
 }  # fmt: skip
-CREATE_TICKET: Mapping[str, Any] = {"agents": ["support-1"]}
+CREATE_TICKET: Mapping[str, Any] = {"agents": ["greeter"]}
 
 NAMED: Mapping[str, Any] = {
     "create-agent": CREATE_AGENT,

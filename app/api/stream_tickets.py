@@ -37,5 +37,5 @@ async def create_ticket(request: Request, _query: Annotated[NoQuery, Query()]) -
         require(principal, Scope.STREAM_READ, name)
         await standing.agent(its, name)
     ticket, until = await its.tickets.issue(principal, asked.agents)
-    content = json.dumps({"ticket": ticket, "expires_at": to_rfc3339(until)})
+    content = json.dumps({"ticket": ticket, "expires_at": to_rfc3339(until)}, separators=(",", ":"))
     return Response(content, 201, media_type=JSON)

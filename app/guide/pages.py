@@ -24,6 +24,7 @@ TITLES = {
     "streaming": "Streaming",
     "http": "HTTP",
     "operations": "Operations",
+    "security": "Security",
     "speed": "Speed",
 }
 """Every page, in the order in which they are read."""
