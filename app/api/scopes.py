@@ -3,8 +3,8 @@
 A caller that may do everything is not checked. For all others a route that is not in the table does not exist.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from re import Match
 from typing import NamedTuple
 
 from starlette.routing import compile_path
@@ -74,8 +74,9 @@ NEEDS: Mapping[str, Need] = {
 
 
 class _Route(NamedTuple):
-    pattern: re.Pattern[str]
+    match: Callable[[str], Match[str] | None]
     need: Need
+    of_agent: bool
 
 
 def _compiled() -> dict[str, tuple[_Route, ...]]:
@@ -83,7 +84,7 @@ def _compiled() -> dict[str, tuple[_Route, ...]]:
     found: dict[str, list[_Route]] = {}
     for route, need in NEEDS.items():
         method, _, path = route.partition(" ")
-        found.setdefault(method, []).append(_Route(compile_path(path)[0], need))
+        found.setdefault(method, []).append(_Route(compile_path(path)[0].match, need, "{name}" in path))
     return {method: tuple(routes) for method, routes in found.items()}
 
 
@@ -96,14 +97,19 @@ def check(principal: Principal, method: str, path: str) -> None:
     An agent whose name the caller does not see is answered as one that does not exist, before anything is looked up:
     neither the answer nor its time tells whether it does.
     """
-    found = next(_matching("GET" if method == "HEAD" else method, path), None)
-    if found is None:
-        raise _no_route(method, path)
-    need, name = found
+    for route in _ROUTES.get("GET" if method == "HEAD" else method, ()):
+        if found := route.match(path):
+            _check(principal, route.need, found["name"] if route.of_agent else None)
+            return
+    raise _no_route(method, path)
+
+
+def _check(principal: Principal, need: Need, name: str | None) -> None:
+    if need.scope is None or (name is not None and principal.may(need.scope, name)):
+        return
     if name is not None and not principal.sees(name):
         raise no_agent(name)
-    if need.scope is not None:
-        require(principal, need.scope, name, everywhere=need.everywhere)
+    require(principal, need.scope, name, everywhere=need.everywhere)
 
 
 def require(principal: Principal, scope: Scope, agent: str | None = None, *, everywhere: bool = False) -> None:
@@ -115,14 +121,8 @@ def require(principal: Principal, scope: Scope, agent: str | None = None, *, eve
     raise MissingScope(f"This key does not have the scope {scope}{where}.", scope=scope.value)
 
 
-def _matching(method: str, path: str) -> Iterator[tuple[Need, str | None]]:
-    for pattern, need in _ROUTES.get(method, ()):
-        if found := pattern.match(path):
-            yield need, found.groupdict().get("name")
-
-
 def _no_route(method: str, path: str) -> NotFound | MethodNotAllowed:
-    methods = {other for other in _ROUTES if next(_matching(other, path), None) is not None}
+    methods = {other for other, routes in _ROUTES.items() if any(route.match(path) for route in routes)}
     if not methods:
         return NotFound(NOWHERE)
     allowed = ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))

@@ -1,4 +1,4 @@
-"""A page that has no key, only a ticket in the address of a plain ``EventSource``: live, over a kill -9, and its end."""
+"""A page without a key, with a ticket in the address of a plain ``EventSource``: live, over a kill -9, and its end."""
 
 from pathlib import Path
 from typing import Any
