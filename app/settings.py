@@ -22,6 +22,7 @@ CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
 SECRETS = frozenset({"admin_key", "store"})
 """Settings that may come from a file named by ``PYGENTS_…_FILE``, and whose values are never printed."""
 
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 SERVICE_LINK = re.compile(
     r"PYGENTS_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -67,6 +68,10 @@ class Settings(BaseModel):
         (), description="Names, separated by commas, that clients may reach this service by, besides loopback's.",
     )  # fmt: skip
 
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="Origins, separated by commas, whose pages may use this service: `https://app.example.org`.",
+    )  # fmt: skip
+
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
@@ -77,6 +82,16 @@ class Settings(BaseModel):
         key = self.admin_key.get_secret_value() if self.admin_key is not None else "-" * 16
         if not re.fullmatch(r"[!-~]{16,1024}", key):
             raise ValueError("admin_key must be 16 to 1024 visible ASCII characters, without spaces")
+        return self
+
+    @model_validator(mode="after")
+    def _origins_are_exact(self) -> Self:
+        for origin in self.cors_origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "cors_origins must be exact origins, as browsers send them (https://app.example.org), "
+                    f"not {origin[:80]!r}"
+                )
         return self
 
 

@@ -4,10 +4,14 @@ No record has a secret in it: of a key and of a ticket only the SHA-256 is kept.
 slower is needed (a password would need it).
 """
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..grants import Grant, Scope
+
+KEY_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{0,100}")
+"""Without what moves a terminal's cursor or turns the direction of writing: names are listed beside each other."""
 
 
 @dataclass(frozen=True, slots=True)

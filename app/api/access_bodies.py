@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
+from ..access.records import KEY_NAME
 from ..clock import Clock, from_datetime
 from ..grants import MOST_GRANTS, Grant, Scope, parse_grant
 from .requests import Moment, Name
@@ -38,7 +39,13 @@ class CreateKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_NOT_BOTH)
 
-    name: Annotated[str, Field(max_length=100, description="For people, to know it by.")] = ""
+    name: Annotated[
+        str,
+        Field(
+            pattern=f"^{KEY_NAME.pattern.removesuffix('{0,100}')}*$", max_length=100,
+            description="For people, to know it by. No control characters.",
+        ),
+    ] = ""  # fmt: skip
     scopes: Annotated[
         list[ScopeText],
         Field(

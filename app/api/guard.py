@@ -19,6 +19,7 @@ from ..clock import new_id
 from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, NotFound, ServiceError, Unauthorized
 from . import scopes
 from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
+from .cors import PREFLIGHT, Cors
 from .handover import HANDOVER
 from .heads import HEADS, Heads, gather
 from .presented import is_presented, presented
@@ -66,7 +67,9 @@ class Guard:
         max_body: int,
         allowed_hosts: Iterable[str],
         any_host: bool,
+        cors: Cors,
     ) -> None:
+        self._cors = cors
         self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
         self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
@@ -82,8 +85,12 @@ class Guard:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope[HEADS] = gather(scope["headers"])
         request_id = scope[REQUEST_ID] = _request_id(headers)
-        answer = _Answer(send, request_id)
+        answer = _Answer(send, request_id, self._cors.headers(headers.get(b"origin", ())) if self._cors else ())
         try:
+            if self._cors and self._is_preflight(scope, headers):
+                await answer.send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
+                await answer.send({"type": "http.response.body", "body": b""})
+                return
             principal = self._admit(scope, headers)
             if principal is None:
                 await self._by_ticket(scope, receive, answer)
@@ -116,13 +123,25 @@ class Guard:
             raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
             self._check_host(headers.get(b"host", []))
-            if scope["method"] not in SAFE_METHODS and b"origin" in headers:
+            if (
+                scope["method"] not in SAFE_METHODS
+                and b"origin" in headers
+                and not self._cors.allows(headers[b"origin"])
+            ):
                 _check_origin(headers[b"origin"], headers.get(b"host", []))
             caller = self._check_key(scope, headers)
         for length in headers.get(b"content-length", ()):
             if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
                 raise self._too_large()
         return caller
+
+    def _is_preflight(self, scope: Scope, headers: Heads) -> bool:
+        """It has no key in it, and asks for nothing but what may be asked for. Raises MisdirectedHost."""
+        asks = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+        if not asks or not self._cors.allows(headers.get(b"origin", ())):
+            return False
+        self._check_host(headers.get(b"host", []))
+        return True
 
     def _check_host(self, hosts: Sequence[bytes]) -> None:
         match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
@@ -194,10 +213,10 @@ class _Answer:
     """``send`` with the headers that every answer carries. A plain function that hands on the server's own awaitable:
     nothing is added to the cost of a stream's later frames."""
 
-    __slots__ = ("_request_id", "_send", "started")
+    __slots__ = ("_further", "_request_id", "_send", "started")
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
-        self._send, self._request_id = send, request_id
+    def __init__(self, send: Send, request_id: bytes, further: Sequence[tuple[bytes, bytes]]) -> None:
+        self._send, self._request_id, self._further = send, request_id, further
         self.started = False
 
     def send(self, message: Message) -> "asyncio.Future[None]":
@@ -205,6 +224,7 @@ class _Answer:
             self.started = True
             headers = list(message.get("headers", ()))
             headers.append((b"x-request-id", self._request_id))
+            headers += self._further
             for name, _ in headers:
                 if name == b"cache-control":
                     break

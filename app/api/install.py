@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 from . import agents, audit, keys, operations, problems, stream_tickets, tools, turns
+from .cors import Cors
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -66,6 +67,7 @@ def install(app: Application, services: Services) -> None:
         tickets=services.tickets,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
+        cors=Cors(settings.cors_origins),
         any_host=not settings.loopback and not settings.allowed_hosts,
     )
     # Streams leave all of them once they are open: what takes them over is outermost.

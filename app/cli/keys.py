@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from .. import settings as settings_module
-from ..access.records import Actor
+from ..access.records import KEY_NAME, Actor
 from ..access.shown import shown
 from ..auth import Gate
 from ..clock import system_clock
 from ..errors import ServiceError, StartupError
-from ..grants import parse_grant
+from ..grants import MOST_GRANTS, parse_grant
 from ..settings import Settings
 from ..store.lockfile import LockFile
 from .files import SQLITE, database_of
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 def create(name: str, scopes: Sequence[str], expires: str | None, *, url: str | None, store: str | None) -> None:
     """Print the key, alone on stdout, so that a script can take it; all else goes to stderr. Raises StartupError."""
-    _checked(scopes)
+    _check(name, scopes)
     seconds = _seconds(expires) if expires is not None else None
     body = {"name": name, "scopes": list(scopes), **({"expires_in": seconds} if seconds is not None else {})}
     place = _place(url, store)
@@ -170,7 +170,11 @@ def _somebody_here() -> Actor:
 # --- what was typed --------------------------------------------------------------------------------------------------
 
 
-def _checked(scopes: Sequence[str]) -> None:
+def _check(name: str, scopes: Sequence[str]) -> None:
+    if not KEY_NAME.fullmatch(name):
+        raise StartupError(f"--name {name[:40]!r} must have at most 100 characters, and no control characters.")
+    if len(scopes) > MOST_GRANTS:
+        raise StartupError(f"A key may have {MOST_GRANTS} scopes, not {len(scopes)}.")
     for text in scopes:
         try:
             parse_grant(text)

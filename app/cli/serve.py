@@ -71,6 +71,10 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
 
     def ready() -> None:
         print(shown, flush=True)
+        if settings.admin_key is None and not app.state.service.services.gate.open:
+            print(
+                "Every request needs a key, as -H 'Authorization: Bearer …'; pygents keys list shows them.", flush=True
+            )
         if not settings.loopback and app.state.service.services.gate.open:
             print(
                 f"WARNING: there is no key; everybody who reaches {settings.host} can use this service.",

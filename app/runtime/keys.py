@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 
-from ..access.commands import CreateKey, RevokeKey
+from ..access.commands import CreateKey, KeyReply, RevokeKey
 from ..access.records import AccessKey, Actor, Entry
 from ..auth import NOBODYS_STREAMS, Gate, digest_of, new_token
 from ..grants import Grant
@@ -39,21 +39,29 @@ class Keys:
         key = AccessKey(id_, name, digest_of(token), tuple(dict.fromkeys(grants)), 0, expires_at)
         details = {"name": name, "scopes": [str(grant) for grant in key.grants]}
         entry = Entry(actor, "createKey", id_, json.dumps(details, ensure_ascii=False))
-        reply = await self._store.execute(CreateKey(key, entry, self._gate.has_admin_key))
-        was_open = self._gate.open
-        self._gate.put(reply.key)
+        return await self._execute(CreateKey(key, entry, self._gate.has_admin_key)), token
+
+    async def revoke(self, id: str, *, actor: Actor) -> AccessKey:
+        """Durable when it returns; the next request with the key is refused, its streams end. Raises KeyNotFound."""
+        return await self._execute(RevokeKey(id, Entry(actor, "revokeKey", id)))
+
+    async def _execute(self, command: CreateKey | RevokeKey) -> AccessKey:
+        """What is committed takes effect here, also if whoever has asked for it does not wait for it any more."""
+        done = self._store.execute(command)
+        done.add_done_callback(self._take)
+        return (await asyncio.shield(done)).key
+
+    def _take(self, done: "asyncio.Future[KeyReply]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        key, was_open = done.result().key, self._gate.open
+        self._gate.put(key)
+        if key.revoked_at is not None:
+            self._end_streams(key.id)
         if was_open:
             self._end_streams(NOBODYS_STREAMS)
         if self._looking is None:
             self._look()
-        return reply.key, token
-
-    async def revoke(self, id: str, *, actor: Actor) -> AccessKey:
-        """Durable when it returns; the next request with the key is refused, its streams end. Raises KeyNotFound."""
-        reply = await self._store.execute(RevokeKey(id, Entry(actor, "revokeKey", id)))
-        self._gate.put(reply.key)
-        self._end_streams(id)
-        return reply.key
 
     def _look(self) -> None:
         """By the clock, which may be set, and so again and again; only while there is a key with an end."""

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Admission(NamedTuple):
-    """One connection that a ticket has admitted. ``leave`` is called once, when it is over."""
+    """One connection that a ticket has admitted. ``leave`` is called when it is over; again does nothing."""
 
     principal: Principal
     ticket: str
@@ -59,7 +59,18 @@ class Tickets:
         if principal is None or not principal.may(Scope.STREAM_READ, agent):
             self._leave(digest)
             raise rules.void()
-        return Admission(principal, digest.hex(), lambda: self._leave(digest))
+        return Admission(principal, digest.hex(), self._leaving(digest))
+
+    def _leaving(self, digest: bytes) -> Callable[[], None]:
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._leave(digest)
+
+        return leave
 
     def _leave(self, digest: bytes) -> None:
         self._open[digest] -= 1

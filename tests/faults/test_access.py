@@ -272,6 +272,7 @@ class TestCommands:
             (("create", "--scope", "turns"), "'turns' is not a scope"),
             (("create", "--scope", "agents:read"), "--scope admin"),
             (("create", "--scope", "admin", "--expires", "soon"), "write 30d"),
+            (("create", "--scope", "admin", "--name", "\x1b[2J"), "no control characters"),
             (("create", "--scope", "admin", "--store", "sqlite:////nowhere/x.db"), "/nowhere"),
             (("list", "--url", "http://127.0.0.1:1"), "does not answer"),
             (("revoke", "x"), "is not the id of a key"),

@@ -56,6 +56,8 @@ class TestMaking:
             ({"scopes": ["admin", "turns:write@a*b"]}, "/scopes/1"),
             ({"scopes": ["admin"] * 65}, "/scopes"),
             ({"scopes": ["admin"], "name": "x" * 101}, "/name"),
+            ({"scopes": ["admin"], "name": "\x1b[2J"}, "/name"),
+            ({"scopes": ["admin"], "name": "\u202e"}, "/name"),
             ({"scopes": ["admin"], "expires_in": 0}, "/expires_in"),
             ({"scopes": ["admin"], "expires_in": 1e300}, "/expires_in"),
             ({"scopes": ["admin"], "expires_at": "tomorrow"}, "/expires_at"),
