@@ -16,7 +16,6 @@ from .api.services import Services
 from .auth import Gate
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
-from .errors import StartupError
 from .model import Definition
 from .ports import Store
 from .runtime.administration import Administration
@@ -38,7 +37,7 @@ from .runtime.tickets import Tickets
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
-from .settings import Settings
+from .settings import Settings, no_key
 from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.subscription import Patience
@@ -122,14 +121,9 @@ class Service:
         self._pruner.start()
 
     def _check_closed(self) -> None:
-        """Open only on purpose. Asked here and not of the settings, because keys of the store count."""
-        host = self._settings.host
-        if self.services.gate.open and not self._settings.loopback and not self._settings.insecure:
-            raise StartupError(
-                f"{host} can be reached from other machines and there is no key. Make one (pygents keys create --scope "
-                "admin), or set PYGENTS_ADMIN_KEY (or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say "
-                "--insecure."
-            )
+        """Open only on purpose. Asked here and not of the settings alone, because keys of the store count."""
+        if self._settings.needs_key and self.services.gate.open:
+            raise no_key(self._settings.host)
 
     async def _seed(self, definition: Definition) -> None:
         with self._damages.outlived(definition.name):

@@ -73,6 +73,11 @@ class Settings(BaseModel):
     )  # fmt: skip
 
     @property
+    def needs_key(self) -> bool:
+        """Whether it may be served only if there is a key, be it in the store."""
+        return not self.loopback and self.admin_key is None and not self.insecure
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host == "localhost" or _is_loopback(self.host)
@@ -93,6 +98,14 @@ class Settings(BaseModel):
                     f"not {origin[:80]!r}"
                 )
         return self
+
+
+def no_key(host: str) -> StartupError:
+    """Why a service that needs a key is not served without."""
+    return StartupError(
+        f"{host} can be reached from other machines and there is no key. Make one (pygents keys create --scope admin), "
+        "or set PYGENTS_ADMIN_KEY (or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say --insecure."
+    )
 
 
 def load(

@@ -123,12 +123,8 @@ class Guard:
             raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
             self._check_host(headers.get(b"host", []))
-            if (
-                scope["method"] not in SAFE_METHODS
-                and b"origin" in headers
-                and not self._cors.allows(headers[b"origin"])
-            ):
-                _check_origin(headers[b"origin"], headers.get(b"host", []))
+            if scope["method"] not in SAFE_METHODS and b"origin" in headers:
+                self._check_origin(headers[b"origin"], headers.get(b"host", []))
             caller = self._check_key(scope, headers)
         for length in headers.get(b"content-length", ()):
             if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
@@ -151,6 +147,15 @@ class Guard:
             raise MisdirectedHost(
                 f"{match[0].decode()} is not served here. If it is a name of this service, add it to allowed_hosts "
                 "(PYGENTS_ALLOWED_HOSTS)."
+            )
+
+    def _check_origin(self, origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
+        """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
+        own = [hosts[0].lower()] if hosts else []
+        if [origin.lower().partition(b"://")[2] for origin in origins] != own and not self._cors.allows(origins):
+            raise ForeignOrigin(
+                "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS); a "
+                "program should send no Origin."
             )
 
     def _check_key(self, scope: Scope, headers: Heads) -> Principal | None:
@@ -240,13 +245,6 @@ def _request_id(headers: Heads) -> bytes:
             return given
         case _:
             return new_id().encode()
-
-
-def _check_origin(origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
-    """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
-    own = [hosts[0].lower()] if hosts else []
-    if [origin.lower().partition(b"://")[2] for origin in origins] != own:
-        raise ForeignOrigin("Only pages of this service's own origin may write; a program should send no Origin.")
 
 
 async def _linger(receive: Receive) -> None:
