@@ -154,8 +154,8 @@ class Guard:
         own = [hosts[0].lower()] if hosts else []
         if [origin.lower().partition(b"://")[2] for origin in origins] != own and not self._cors.allows(origins):
             raise ForeignOrigin(
-                "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS); a "
-                "program should send no Origin."
+                "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS). "
+                "A program should send no Origin."
             )
 
     def _check_key(self, scope: Scope, headers: Heads) -> Principal | None:

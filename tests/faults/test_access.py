@@ -3,10 +3,11 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,19 @@ class TestTickets:
                 assert [event["turn_id"] for event in stream.events] == [turn["id"]] * len(stream.events)
             for other in (f"/agents/{agent}/turns/{turn['id']}/stream", "/agents/coded/stream"):
                 assert await status_of(f"{service.url}{other}?ticket={ticket}") == 401
+
+    async def test_the_time_to_come_back_begins_when_the_process_ends(self, own: Own) -> None:
+        service = own()
+        ticket = await ticket_of(service, await root_of(service), "coded")
+        async with following(f"{service.url}/agents/coded/stream?ticket={ticket}"):
+
+            def until() -> object:
+                with closing(sqlite3.connect(f"file:{service.database}?mode=ro", uri=True)) as db:
+                    return db.execute("SELECT until FROM tickets").fetchone()[0]
+
+            assert until() is None
+            service.restart()
+            assert until() is not None
 
     async def test_the_newest_connection_has_it(self, own: Own) -> None:
         """The one before is most often dead, and nobody has noticed: refusing the new one would end it for ever."""

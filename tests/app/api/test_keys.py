@@ -194,6 +194,57 @@ class TestCaller:
         problem(closed.call("POST", "/agents", json={**body, "name": "x"}, headers=of(key)), "missing-scope")
 
 
+class TestTickets:
+    def test_only_for_agents_whose_streams_one_may_follow(self, closed: Served) -> None:
+        mine, seen, unseen = closed.create(), closed.create(), closed.create()
+        key = make(closed, f"stream:read@{mine}", f"agents:read@{seen}")
+
+        def ask(*agents: str) -> Any:
+            return closed.call("POST", "/stream-tickets", json={"agents": agents}, headers=of(key))
+
+        assert ask(mine, mine).status_code == 201
+        problem(ask(mine, seen), "missing-scope")
+        problem(ask(mine, unseen), "agent-not-found")
+        problem(ask(), "invalid-request")
+        closed.call("DELETE", f"/agents/{mine}", headers=ADMIN)
+        problem(ask(mine), "agent-not-found")
+
+
+class TestHostile:
+    """What only looks like a key, or is sent as none should be: 401, never a defect."""
+
+    @pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+    def test_headers(self, closed: Served, name: str) -> None:
+        key = make(closed, "admin")["key"].encode()
+        prefix = b"Bearer " if name == "Authorization" else b""
+        wrong = (
+            key + b"\xff", b"\xff" * 81, key[:16], key[:17] + b"0" * 64, key.upper(), key + b"=", b"pyg_" + b"x" * 77,
+            key * 500, b"\xc3\xa9" * 40, b"pyg__", key[:16] + key[16:].translate(bytes.maketrans(b"0123", b"4567")),
+        )  # fmt: skip
+        for value in wrong:
+            assert closed.call("GET", "/agents", headers=[(name, prefix + value)]).status_code == 401, value
+        doubled = [(name, prefix + key)] * 2
+        assert closed.call("GET", "/agents", headers=doubled).status_code == 401
+        assert closed.call("GET", "/agents", headers=[(name, prefix + key)]).status_code == 200
+
+    def test_a_key_in_the_address_is_none(self, closed: Served) -> None:
+        key = make(closed, "admin")["key"]
+        agent = closed.create()
+        for query in (f"key={key}", f"api_key={key}", f"access_token={key}", f"ticket={key}", f"X-API-Key={key}"):
+            for path in ("/agents", f"/agents/{agent}/stream"):
+                assert closed.call("GET", f"{path}?{query}").status_code == 401
+
+    def test_the_form_of_a_foreign_page_makes_no_key(self) -> None:
+        """A service without keys is the one that would obey it."""
+        with serving(Settings()) as served:
+            for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {}):
+                for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+                    sent = {**headers, "Content-Type": kind}
+                    answer = served.call("POST", "/keys", content=b'{"scopes":["admin"]}', headers=sent)
+                    assert answer.status_code in {403, 415}
+            assert served.get("/keys")["items"] == []
+
+
 class TestAudit:
     def since(self, closed: Served, before: int) -> list[Any]:
         items: list[Any] = closed.get(f"/audit?after={before}&limit=1000", headers=ADMIN)["items"]
