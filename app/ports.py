@@ -20,7 +20,7 @@ from .access.commands import (
     SettleTickets,
     TicketReply,
 )  # fmt: skip
-from .access.records import AccessKey
+from .access.records import AccessKey, Ticket
 from .commands import (
     AgentCommand,
     AgentReply,
@@ -166,6 +166,10 @@ class Store(Reads, Protocol):
 
     async def list_audit(self, *, after: int = 0, limit: int = 100) -> Page:
         """What admins have done, the oldest first. Items are ``LoggedEntry``; ``after`` is a number."""
+        ...
+
+    async def get_ticket(self, digest: bytes) -> Ticket | None:
+        """The stream ticket with that SHA-256, void or not."""
         ...
 
     async def list_children(self, turn_id: str) -> list[TurnRef]:

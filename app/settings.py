@@ -67,7 +67,6 @@ class Settings(BaseModel):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Names, separated by commas, that clients may reach this service by, besides loopback's.",
     )  # fmt: skip
-
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Origins, separated by commas, whose pages may use this service: `https://app.example.org`.",
     )  # fmt: skip

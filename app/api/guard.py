@@ -16,7 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..auth import ANYBODY, Gate, Principal
 from ..clock import new_id
-from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, NotFound, ServiceError, Unauthorized
+from ..errors import (
+    BodyTooLarge,
+    ForeignOrigin,
+    MisdirectedHost,
+    NotFound,
+    ServiceError,
+    StoreFull,
+    Unauthorized,
+    Unavailable,
+)
 from . import scopes
 from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
 from .cors import PREFLIGHT, Cors
@@ -25,6 +34,7 @@ from .heads import HEADS, Heads, gather
 from .presented import is_presented, presented
 from .problems import NOWHERE, answer_of, response, unexpected
 from .services import Tickets
+from .streams import not_now
 
 PROBES = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -174,7 +184,11 @@ class Guard:
     async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""
         asked = presented(scope)
-        admission = await self._tickets.redeem(asked.token, asked.path, asked.agent)
+        try:
+            admission = await self._tickets.redeem(asked.token, asked.path, asked.agent)
+        except (StoreFull, Unavailable):  # an EventSource would never come back after another status
+            await not_now(answer.send)
+            return
         scope[PRINCIPAL], scope[CALLER], scope[ADMISSION] = admission.principal, admission.principal.id, admission
         try:
             await self._app(scope, receive, answer.send)

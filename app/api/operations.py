@@ -57,8 +57,13 @@ async def backup(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
     The server makes it beside the database, so that there must be space for both; nothing stays behind.
     """
     its = services(request)
-    await its.store.execute(LogEntry(entry(request.scope, "backup")))
-    return Download(await its.store.backup(), f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
+    copy = await its.store.backup()
+    try:
+        await its.store.execute(LogEntry(entry(request.scope, "backup")))
+    except BaseException:
+        copy.close()
+        raise
+    return Download(copy, f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
 
 
 async def _reasons(its: Services) -> list[str]:

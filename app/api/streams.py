@@ -219,6 +219,11 @@ async def _answer(wish: Wish, send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def not_now(send: Send) -> None:
+    """What is answered to a client of a stream when it passes by itself that nothing else can be."""
+    await _answer(Wish("", None, FROM_START), send, farewell("unavailable"))
+
+
 async def _start(wish: Wish, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *wish.headers]})
 

@@ -65,7 +65,7 @@ class Keys:
 
     def _look(self) -> None:
         """By the clock, which may be set, and so again and again; only while there is a key with an end."""
+        again = self._gate.expires()  # asked first: whose time is over by now is among those that have expired
         for id_ in self._gate.expired():
             self._end_streams(id_)
-        loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(LOOK_SECONDS, self._look) if self._gate.expires() else None
+        self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look) if again else None

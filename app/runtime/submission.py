@@ -17,7 +17,7 @@ from pygents_core.serialization import decode_arguments, encode
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import errors
-from ..access.commands import audited
+from ..access.commands import LogEntry, audited
 from ..access.records import Entry
 from ..clock import new_id
 from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
@@ -168,6 +168,8 @@ class Submission:
         except errors.TurnEnded as ended:
             if not cascade or not await self._cancel_descendants(TurnRef(agent, turn_id), request):
                 raise
+            if entry is not None:
+                await self._store.execute(LogEntry(entry))
             return Cancelled(ended.fields["turn"], asked=False)
         if cascade:
             await self._cancel_descendants(TurnRef(agent, turn_id), request)

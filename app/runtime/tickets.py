@@ -48,6 +48,8 @@ class Tickets:
         The key that the ticket is of must still be valid. Its scopes are those that it had: they never change.
         """
         digest = digest_of(token)
+        if await self._store.get_ticket(digest) is None:  # looked up first: guessing costs no write
+            raise rules.void()
         self._open[digest] += 1  # before it is written: whoever leaves meanwhile is then not the last
         try:
             ticket = (await self._store.execute(RedeemTicket(digest, path, agent))).ticket

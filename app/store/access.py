@@ -38,6 +38,10 @@ class AccessReads(Protocol):
         """Items are ``LoggedEntry``, the oldest first; ``after`` is a number."""
         ...
 
+    def ticket(self, digest: bytes) -> Ticket | None:
+        """None, too, if what is stored is not what was written."""
+        ...
+
 
 class AccessRows(AccessReads, Protocol):
     """Within the transaction of ``engine.Rows``, whose part it is."""
@@ -48,10 +52,6 @@ class AccessRows(AccessReads, Protocol):
 
     def change_key(self, key: AccessKey) -> None:
         """Only when it was revoked."""
-        ...
-
-    def ticket(self, digest: bytes) -> Ticket | None:
-        """None, too, if what is stored is not what was written."""
         ...
 
     def put_ticket(self, ticket: Ticket) -> None: ...

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from ..access.records import AccessKey
+from ..access.records import AccessKey, Ticket
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
@@ -115,6 +115,9 @@ class LocalStore:
 
     async def list_audit(self, *, after: int = 0, limit: int = 100) -> Page:
         return await self._engine.read(lambda snapshot: snapshot.access.list_audit(after, limit))
+
+    async def get_ticket(self, digest: bytes) -> Ticket | None:
+        return await self._engine.read(lambda snapshot: snapshot.access.ticket(digest))
 
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
         return apply_batch(self._engine, commands, self._clock())

@@ -228,6 +228,31 @@ class TestTickets:
         assert await status_of(url + ticket) == 401
 
 
+class TestAudit:
+    async def test_a_backup_has_an_entry(self, own: Own) -> None:
+        async with calling((service := own()).url, await root_of(service)) as caller:
+            assert (await caller.http.post("/backup")).status_code == 200
+            entries = (await caller.http.get("/audit")).json()["items"]
+            assert [entry["action"] for entry in entries] == ["createKey", "backup"]
+
+    async def test_so_has_what_is_cancelled_though_its_root_had_ended(self, own: Own) -> None:
+        service = own()
+        async with calling(service.url, await root_of(service)) as caller:
+            sender, target = await caller.make_agent("send"), await caller.make_agent("gated")
+            sent = {"to": target, "tool_name": "gated", "kwargs": {"gate": "/nowhere"}}
+            turn = await caller.do(sender, "send", kwargs=sent)
+            path = f"/agents/{sender}/turns/{turn['id']}/cancel?cascade=true"
+            assert (await caller.http.post(path)).status_code == 200
+            assert (await caller.http.post(path)).status_code in {200, 409}
+            entries = (await caller.http.get("/audit")).json()["items"]
+            assert [entry["action"] for entry in entries][:4] == [
+                "createKey",
+                "createAgent",
+                "createAgent",
+                "cancelTurn",
+            ]
+
+
 class TestCommands:
     async def test_through_the_server(self, own: Own, tmp_path: Path) -> None:
         service = own()
