@@ -102,8 +102,9 @@ class Settings(BaseModel):
 def no_key(host: str) -> StartupError:
     """Why a service that needs a key is not served without."""
     return StartupError(
-        f"{host} can be reached from other machines and there is no key. Make one (pygents keys create --scope admin), "
-        "or set PYGENTS_ADMIN_KEY (or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say --insecure."
+        f"{host} can be reached from other machines and there is no key. Set PYGENTS_ADMIN_KEY (or "
+        "PYGENTS_ADMIN_KEY_FILE), or make a key (pygents keys create --scope admin), or listen on 127.0.0.1, or say "
+        "--insecure."
     )
 
 

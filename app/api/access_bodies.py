@@ -31,6 +31,12 @@ def _known(text: str) -> str:
     return text
 
 
+def _readable(text: str) -> str:
+    if not KEY_NAME.fullmatch(text):
+        raise ValueError("must have no control characters")
+    return text
+
+
 ScopeText = Annotated[str, Field(json_schema_extra={"pattern": _SCOPE}), AfterValidator(_known)]
 
 
@@ -42,9 +48,10 @@ class CreateKey(BaseModel):
     name: Annotated[
         str,
         Field(
-            pattern=f"^{KEY_NAME.pattern.removesuffix('{0,100}')}*$", max_length=100,
+            max_length=100, json_schema_extra={"pattern": f"^{KEY_NAME.pattern.removesuffix('{0,100}')}*$"},
             description="For people, to know it by. No control characters.",
         ),
+        AfterValidator(_readable),
     ] = ""  # fmt: skip
     scopes: Annotated[
         list[ScopeText],
