@@ -14,6 +14,8 @@ OPEN_WITHIN_SECONDS = 60
 """From when it is issued until it has opened its stream."""
 RETURN_WITHIN_SECONDS = 600
 """From when its stream was closed until it is opened again."""
+LONGEST_LIFE_SECONDS = 100 * 365 * 86_400
+"""Of a key that expires."""
 MOST_TICKETS = 1_000
 """Of one key that are not void: somebody who asks for tickets without end fills no disk."""
 

@@ -6,12 +6,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.config import JsonDict
 
 from ..access.records import KEY_NAME
+from ..access.rules import LONGEST_LIFE_SECONDS
 from ..clock import Clock, from_datetime
 from ..grants import MOST_GRANTS, Grant, Scope, parse_grant
 from .requests import Moment, Name
 
-LONGEST_LIFE = 100 * 365 * 86_400
-"""Seconds."""
 MOST_AGENTS = 32
 """Of one ticket."""
 
@@ -62,7 +61,8 @@ class CreateKey(BaseModel):
     ]  # fmt: skip
     expires_at: Annotated[Moment | None, Field(description="From when on it admits nobody; null: never.")] = None
     expires_in: Annotated[
-        float | None, Field(gt=0, le=LONGEST_LIFE, allow_inf_nan=False, description="Seconds, instead of a time.")
+        float | None,
+        Field(gt=0, le=LONGEST_LIFE_SECONDS, allow_inf_nan=False, description="Seconds, instead of a time."),
     ] = None
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .. import settings as settings_module
 from ..access.records import KEY_NAME, Actor
+from ..access.rules import LONGEST_LIFE_SECONDS
 from ..access.shown import shown
 from ..auth import Gate
 from ..clock import system_clock
@@ -23,7 +24,6 @@ from .remote import key_headers, own_url
 
 T = TypeVar("T")
 UNITS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-LONGEST_SECONDS = 100 * 365 * 86_400
 COLUMNS = ("id", "status", "name", "scopes", "expires_at")
 
 
@@ -185,7 +185,7 @@ def _check(name: str, scopes: Sequence[str]) -> None:
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"([0-9]{1,10})([smhd]?)", text)
     seconds = int(found[1]) * UNITS[found[2]] if found else 0
-    if not 0 < seconds <= LONGEST_SECONDS:
+    if not 0 < seconds <= LONGEST_LIFE_SECONDS:
         raise StartupError(f"--expires {text[:40]!r} is no time: write 30d, 12h, 90m or a number of seconds.")
     return seconds
 
