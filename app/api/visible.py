@@ -9,6 +9,8 @@ from .scopes import require
 
 MAX_SCAN = 10_000
 """A page of turns ends early when it has passed over so many of others."""
+READ_AT_ONCE = 100
+"""Turns at least, however few are asked for: most of them may be others'."""
 
 
 async def list_agents(store: Store, names: Names, *, prefix: str, after: str | None, limit: int) -> Page:
@@ -36,7 +38,7 @@ async def list_turns(
     items: list[PlacedTurn] = []
     scanned = 0
     while True:
-        page = await store.list_turns(after=after, limit=limit, status=status)
+        page = await store.list_turns(after=after, limit=max(limit, READ_AT_ONCE), status=status)
         for placed in page.items:
             if principal.may(Scope.AGENTS_READ, placed.turn.spec.agent):
                 items.append(placed)

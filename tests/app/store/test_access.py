@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pygents_app.access.commands import CreateKey, IssueTicket, LogEntry, RedeemTicket
+from pygents_app.access.commands import CreateKey, IssueTicket, LogEntry, RedeemTicket, audited
 from pygents_app.access.records import AccessKey, Actor, Entry, Ticket
-from pygents_app.errors import Damaged, Unauthorized
+from pygents_app.commands import Pause
+from pygents_app.errors import Damaged, ServiceError, Unauthorized
 from pygents_app.grants import Grant, Scope
 from pygents_app.store.examination import examine
 from pygents_app.store.opening import open_store
@@ -97,6 +98,17 @@ class TestDamage:
             await driver.store.list_audit()
         await driver.store.close()
         assert examine(path).problems == ["Entry 1 of the audit log is not what was written."]
+
+
+async def test_what_cannot_be_logged_is_not_done(path: Path) -> None:
+    driver = opened(path)
+    await driver.create()
+    execute(path, "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no more'); END")
+    with pytest.raises(ServiceError):
+        await driver.store.execute(audited(Pause("a"), ENTRY))
+    assert not (await driver.head()).paused
+    assert await driver.types() == ["agent.created"]
+    await driver.store.close()
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"])
