@@ -17,8 +17,11 @@ from ..auth import Gate
 from ..clock import system_clock
 from ..errors import ServiceError, StartupError
 from ..grants import MOST_GRANTS, parse_grant
+from ..ports import Store
+from ..runtime.keys import Keys
 from ..settings import Settings
 from ..store.lockfile import LockFile
+from ..store.opening import open_store
 from .files import SQLITE, database_of
 from .remote import key_headers, own_url
 
@@ -28,11 +31,12 @@ COLUMNS = ("id", "status", "name", "scopes", "expires_at")
 
 
 class Place(NamedTuple):
-    """Where the keys are: a server, or a file that none uses."""
+    """Where the keys are: a server, or a file that none uses. ``named``: the server was, and may be anywhere."""
 
     settings: Settings
     url: str | None
     database: Path | None
+    named: bool = False
 
 
 def create(name: str, scopes: Sequence[str], expires: str | None, *, url: str | None, store: str | None) -> None:
@@ -40,7 +44,7 @@ def create(name: str, scopes: Sequence[str], expires: str | None, *, url: str | 
     _check(name, scopes)
     seconds = _seconds(expires) if expires is not None else None
     body = {"name": name, "scopes": list(scopes), **({"expires_in": seconds} if seconds is not None else {})}
-    place = _place(url, store)
+    place = _place(url, store, makes=True)
     made = _ask(place, "POST", "/keys", body) if place.url is not None else _in_file(place, _creating(body))
     where = place.url or place.database
     print(f"Key {made['id']} of {where}: {' '.join(made['scopes'])}. It is shown this once.", file=sys.stderr)
@@ -68,11 +72,14 @@ def revoke(id: str, *, url: str | None, store: str | None) -> None:
     print(f"Key {id} is revoked.")
 
 
-def _place(url: str | None, store: str | None) -> Place:
+def _place(url: str | None, store: str | None, *, makes: bool = False) -> Place:
+    """``makes``: a database that is not there is made."""
     settings = settings_module.load()
     if url is not None:
-        return Place(settings, url.rstrip("/"), None)
+        return Place(settings, url.rstrip("/"), None, named=True)
     database = database_of(store)
+    if not makes and not database.is_file():
+        raise StartupError(f"There is no file {database}. Name it with --store, or a server with --url.")
     try:
         LockFile(database).release()
     except StartupError:
@@ -92,7 +99,10 @@ def _ask(place: Place, method: str, path: str, body: object = None) -> Any:
 
     headers = key_headers(place.settings)
     try:
-        answer = httpx.request(method, f"{place.url}{path}", json=body, headers=headers, timeout=30)
+        # What is on this machine is asked directly: a proxy of the environment need not see its keys.
+        answer = httpx.request(
+            method, f"{place.url}{path}", json=body, headers=headers, timeout=30, trust_env=place.named
+        )
         said = answer.json() if answer.content else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise StartupError(f"The server at {place.url} does not answer ({error}). Name another with --url.") from None
@@ -119,10 +129,7 @@ def _all(place: Place) -> list[dict[str, Any]]:
 # --- a file ----------------------------------------------------------------------------------------------------------
 
 
-def _in_file(place: Place, work: Callable[[Any, Any], Awaitable[T]]) -> T:
-    from ..runtime.keys import Keys  # noqa: PLC0415 (not for a server)
-    from ..store.opening import open_store  # noqa: PLC0415
-
+def _in_file(place: Place, work: Callable[[Keys, Store], Awaitable[T]]) -> T:
     async def run() -> T:
         store = open_store(f"{SQLITE}{place.database}")
         keys = Keys(store=store, gate=Gate(admin_key=_admin_key(place.settings)), end_streams=lambda id: None)
@@ -140,8 +147,8 @@ def _in_file(place: Place, work: Callable[[Any, Any], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def _creating(body: Mapping[str, Any]) -> Callable[[Any, Any], Awaitable[dict[str, Any]]]:
-    async def work(keys: Any, _store: Any) -> dict[str, Any]:
+def _creating(body: Mapping[str, Any]) -> Callable[[Keys, Store], Awaitable[dict[str, Any]]]:
+    async def work(keys: Keys, _store: Store) -> dict[str, Any]:
         seconds = body.get("expires_in")
         end = system_clock() + int(seconds * 1_000_000) if seconds is not None else None
         grants = [parse_grant(text) for text in body["scopes"]]
@@ -151,7 +158,7 @@ def _creating(body: Mapping[str, Any]) -> Callable[[Any, Any], Awaitable[dict[st
     return work
 
 
-async def _listing(_keys: Any, store: Any) -> list[dict[str, Any]]:
+async def _listing(_keys: Keys, store: Store) -> list[dict[str, Any]]:
     return [shown(key, system_clock()) for key in await store.all_keys()]
 
 
@@ -191,4 +198,7 @@ def _seconds(text: str) -> float:
 
 
 def _cell(value: object) -> str:
-    return " ".join(value) if isinstance(value, list) else str(value or "-")
+    text = " ".join(value) if isinstance(value, list) else str(value or "-")
+    return "".join(
+        character if character.isprintable() else "?" for character in text
+    )  # what is damaged may be anything

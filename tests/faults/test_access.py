@@ -296,6 +296,9 @@ class TestCommands:
         _, reader, _ = run(tmp_path, "keys", "create", "--scope", "agents:read", "--name", "page")
         assert (code, run(tmp_path, "keys", "revoke", reader.split("_")[1])[0]) == (0, 0)
         assert "revoked  page  agents:read" in run(tmp_path, "keys", "list")[1]
+        for id_, words in (("x", "is not the id of a key"), ("0123456789ab", "no key with the id")):
+            code, _, said = run(tmp_path, "keys", "revoke", id_)
+            assert (code, words in said) == (2, True)
         service.start()
         async with calling(service.url, root.strip()) as caller:
             entries = (await caller.http.get("/audit")).json()["items"]
@@ -314,8 +317,8 @@ class TestCommands:
             (("create", "--scope", "admin", "--name", "\x1b[2J"), "no control characters"),
             (("create", "--scope", "admin", "--store", "sqlite:////nowhere/x.db"), "/nowhere"),
             (("list", "--url", "http://127.0.0.1:1"), "does not answer"),
-            (("revoke", "x"), "is not the id of a key"),
-            (("revoke", "0123456789ab"), "no key with the id"),
+            (("list",), "There is no file"),
+            (("revoke", "0123456789ab"), "There is no file"),
         ],
     )
     def test_mistakes_are_told_in_a_line(self, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -323,6 +326,7 @@ class TestCommands:
         assert (code, out) == (2, "")
         assert words in " ".join(said.split())
         assert "Traceback" not in said
+        assert not (tmp_path / "pygents.db").exists() or arguments[0] == "create"
 
 
 class TestStart:
