@@ -8,6 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
+from .access.commands import (
+    AccessCommand,
+    CloseTicket,
+    CreateKey,
+    Done,
+    IssueTicket,
+    KeyReply,
+    LogEntry,
+    RedeemTicket,
+    RevokeKey,
+    SettleTickets,
+    TicketReply,
+)  # fmt: skip
+from .access.records import AccessKey, Ticket
 from .commands import (
     AgentCommand,
     AgentReply,
@@ -147,10 +161,34 @@ class Store(Reads, Protocol):
     def execute(self, command: Cancel) -> Future[Cancelled]: ...
     @overload
     def execute(self, command: Prune) -> Future[Pruned]: ...
+    @overload
+    def execute(self, command: CreateKey | RevokeKey) -> Future[KeyReply]: ...
+    @overload
+    def execute(self, command: IssueTicket | RedeemTicket) -> Future[TicketReply]: ...
+    @overload
+    def execute(self, command: CloseTicket | SettleTickets | LogEntry) -> Future[Done]: ...
+    @overload
+    def execute(self, command: AccessCommand) -> Future[Any]: ...
     def execute(self, command: Command) -> Future[Any]: ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit from now on; the answer is called to end that."""
+        ...
+
+    async def all_keys(self) -> list[AccessKey]:
+        """Every key that there ever was, by creation."""
+        ...
+
+    async def list_keys(self, *, after: str | None = None, limit: int = 100) -> Page:
+        """Keys by creation. Items are ``AccessKey``; an ``after`` that names no key lists nothing."""
+        ...
+
+    async def list_audit(self, *, after: int = 0, limit: int = 100) -> Page:
+        """What admins have done, the oldest first. Items are ``LoggedEntry``; ``after`` is a number."""
+        ...
+
+    async def get_ticket(self, digest: bytes) -> Ticket | None:
+        """The stream ticket with that SHA-256, void or not."""
         ...
 
     async def list_children(self, turn_id: str) -> list[TurnRef]:

@@ -22,6 +22,7 @@ CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
 SECRETS = frozenset({"admin_key", "store"})
 """Settings that may come from a file named by ``PYGENTS_…_FILE``, and whose values are never printed."""
 
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 SERVICE_LINK = re.compile(
     r"PYGENTS_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -69,11 +70,19 @@ class Settings(BaseModel):
         description="Requests to log. `errors`: answers of 500 and above, and slow ones. `sampled`: those and, of all "
         "others, at most ten a second. `all`: probes and scrapes, too.",
     )
-    admin_key: SecretStr | None = Field(None, description="The key that every request must carry.")
+    admin_key: SecretStr | None = Field(None, description="A key that admits to everything.")
     insecure: bool = Field(False, description="Listen beyond loopback without a key.")
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Names, separated by commas, that clients may reach this service by, besides loopback's.",
     )  # fmt: skip
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="Origins, separated by commas, whose pages may use this service: `https://app.example.org`.",
+    )  # fmt: skip
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it may be served only if there is a key, be it in the store."""
+        return not self.loopback and self.admin_key is None and not self.insecure
 
     @property
     def loopback(self) -> bool:
@@ -88,12 +97,13 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _open_only_on_purpose(self) -> Self:
-        if not self.loopback and self.admin_key is None and not self.insecure:
-            raise ValueError(
-                f"{self.host} can be reached from other machines and there is no key. Set PYGENTS_ADMIN_KEY "
-                "(or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say --insecure"
-            )
+    def _origins_are_exact(self) -> Self:
+        for origin in self.cors_origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "cors_origins must be exact origins, as browsers send them (https://app.example.org), "
+                    f"not {origin[:80]!r}"
+                )
         return self
 
     def printable(self) -> dict[str, Any]:
@@ -120,6 +130,15 @@ class Collected(NamedTuple):
 
     settings: Settings
     origins: Mapping[str, Origin]
+
+
+def no_key(host: str) -> StartupError:
+    """Why a service that needs a key is not served without."""
+    return StartupError(
+        f"{host} can be reached from other machines and there is no key. Set PYGENTS_ADMIN_KEY (or "
+        "PYGENTS_ADMIN_KEY_FILE), or make a key (pygents keys create --scope admin), or listen on 127.0.0.1, or say "
+        "--insecure."
+    )
 
 
 def load(

@@ -12,9 +12,9 @@ MAX_FUNCTION_LINES = 50
 # pygents_core. `store` shares its row with those who use it, because they meet only in `ports`.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
-    ("errors", "clock", "nesting", "pointers", "merging"),
+    ("errors", "clock", "nesting", "pointers", "merging", "grants"),
     ("failpoints", "logs"),
-    ("model", "explanations"),
+    ("model", "explanations", "access"),
     ("commands", "payloads", "retries"),
     ("draft",),
     ("lifecycle",),

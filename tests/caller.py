@@ -98,10 +98,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Caller]:
+async def calling(url: str, key: str | None = None) -> AsyncIterator[Caller]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     checks = {"response": [as_described]}
-    async with httpx.AsyncClient(base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks) as http:
+    headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
+    async with httpx.AsyncClient(
+        base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks, headers=headers
+    ) as http:
         yield Caller(http)
 
 

@@ -15,8 +15,10 @@ from ..errors import (
     Damaged,
     ForeignOrigin,
     InvalidRequest,
+    KeyNotFound,
     MalformedBody,
     MisdirectedHost,
+    MissingScope,
     NoBackup,
     NotFound,
     ServiceError,
@@ -41,7 +43,7 @@ Errors = tuple[type[ServiceError], ...]
 
 PROBED: Errors = (InvalidRequest, BodyTooLarge)
 """What any request can be answered, probes included."""
-EVERYWHERE: Errors = (*PROBED, Unauthorized, MisdirectedHost)
+EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost)
 """What any request but a probe can be answered."""
 READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""
@@ -49,7 +51,7 @@ WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable, Damaged)
 """What writing to it can."""
 BODY: Errors = (MalformedBody, UnsupportedMediaType)
 """What reading a JSON body can."""
-ADDRESSED = frozenset({AgentNotFound, TurnNotFound, ToolNotFound})
+ADDRESSED = frozenset({AgentNotFound, TurnNotFound, ToolNotFound, KeyNotFound})
 
 
 def responses(answers: Answers, *raised: type[ServiceError], always: Errors = EVERYWHERE) -> dict[int | str, Any]:

@@ -10,9 +10,9 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from ..auth import AdminKey
-from . import agents, explanations, operations, problems, tools, turns
-from .access import AccessLog, Exchanges
+from . import agents, audit, explanations, keys, operations, problems, stream_tickets, tools, turns
+from .access_log import AccessLog, Exchanges
+from .cors import Cors
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -68,7 +68,6 @@ class Application(FastAPI):
 def install(app: Application, services: Services) -> None:
     """Let ``app`` answer with these services. Once, before it starts."""
     settings = services.settings
-    key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
     app.state.readiness = Readiness(dispatcher=services.dispatcher, check=services.store.check)
     hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
@@ -78,9 +77,11 @@ def install(app: Application, services: Services) -> None:
     guard = partial(
         Guard,
         ended=exchanges.ended,
-        key=AdminKey(key),
+        gate=services.gate,
+        tickets=services.tickets,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
+        cors=Cors(settings.cors_origins),
         any_host=not settings.loopback and not settings.allowed_hosts,
     )
     # Streams leave all of them once they are open: what takes them over is outermost.
@@ -89,7 +90,11 @@ def install(app: Application, services: Services) -> None:
 
 def _routes() -> list[BaseRoute]:
     return [
-        *(route for noun in (turns, agents, tools, explanations, operations) for route in noun.router.routes),
+        *(
+            route
+            for noun in (turns, agents, tools, explanations, keys, stream_tickets, audit, operations)
+            for route in noun.router.routes
+        ),
         Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),
         *docs_routes(),
         *guide_routes(),

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..access.commands import LogEntry
 from ..errors import Unavailable
+from .caller import entry
 from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, METRICS, METRICS_TEXT, PROBED, responses
 from .download import Download
 from .limits import limits_of
@@ -61,7 +63,14 @@ async def backup(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
 
     The server makes it beside the database, so that there must be space for both; nothing stays behind.
     """
-    return Download(await services(request).store.backup(), f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
+    its = services(request)
+    copy = await its.store.backup()
+    try:
+        await its.store.execute(LogEntry(entry(request.scope, "backup")))
+    except BaseException:
+        copy.close()
+        raise
+    return Download(copy, f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
 
 
 def _json(value: object) -> Response:

@@ -28,6 +28,8 @@ MEMBERS: Mapping[type[ServiceError], Mapping[str, Any]] = {
     errors.AgentBusy: {"running": _WHOLE, "queued": _WHOLE, "scheduled": _WHOLE},
     errors.TurnEnded: {"turn": reference("Turn")},
     errors.MailboxFull: {"limit": _WHOLE, "queued": {**_WHOLE, "description": "Turns that wait, delayed ones too."}},
+    errors.MissingScope: {"scope": {"type": "string", "description": "The one that it would need."}},
+    errors.TooManyTickets: {"limit": _WHOLE},
     errors.Unavailable: {"reasons": {"type": "array", "items": {"type": "string"}}},
 }
 """The further members of a problem, for a class and those that derive from it."""
@@ -38,6 +40,7 @@ HEADERS: Mapping[type[ServiceError], tuple[str, ...]] = {
     errors.Unauthorized: ("WWW-Authenticate",),
     errors.UnsupportedMediaType: ("Accept-Encoding",),
     errors.MailboxFull: ("Retry-After",),
+    errors.TooManyTickets: ("Retry-After",),
     errors.Draining: ("Retry-After",),
     errors.Unavailable: ("Retry-After",),
 }
@@ -60,7 +63,11 @@ EXAMPLES: tuple[ServiceError, ...] = (
         "(PYGENTS_ALLOWED_HOSTS)."
     ),
     errors.ForeignOrigin("Only pages of this service's own origin may write; a program should send no Origin."),
-    errors.Unauthorized("Send the service's key once, as Authorization: Bearer <key> or X-API-Key: <key>."),
+    errors.Unauthorized("Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>."),
+    errors.MissingScope("This key does not have the scope turns:write for agent 'greeter'.", scope="turns:write"),
+    errors.KeyNotFound("There is no key with the id '0198a3c47e1b'. GET /keys lists those that exist."),
+    errors.NoAdminKey("There is no key that may make and revoke keys. Make one first."),
+    errors.TooManyTickets("1000 tickets of this key are not used up. Try again later.", limit=1000),
     errors.InvalidRequest("The query is not valid.", errors=[{"pointer": "colour", "detail": "not known here"}]),
     errors.InvalidArguments(
         "The arguments do not fit tool 'greet'. GET /tools/greet has its schema.",

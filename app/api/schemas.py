@@ -224,6 +224,11 @@ class Limits(Shown):
     stream_buffer_bytes: int = Field(description="What a stream holds for a slow reader.")
     stream_send_seconds: float = Field(description="A reader that takes nothing for so long is cut off.")
     stream_ping_seconds: float = Field(description="Silence before a ping.")
+    key_scopes: int = Field(description="Of one key.")
+    key_tickets: int = Field(description="Stream tickets of one key that are not void.")
+    ticket_agents: int = Field(description="Of one stream ticket.")
+    ticket_open_seconds: int = Field(description="From a ticket's issue to its stream.")
+    ticket_return_seconds: int = Field(description="From a stream's end to its next connection with the ticket.")
 
 
 class Health(Shown):

@@ -16,9 +16,9 @@ from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
 from .answers import JSON, Answer, RawHeader
+from .caller import CALLER
 from .connection import Waiter
 from .event_query import pairs_of
-from .guard import CALLER
 from .heads import Heads, heads_of
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit

@@ -30,6 +30,12 @@ SUMMARIES: Mapping[str, str] = {
     "info": "Ask what runs here",
     "limits": "List all limits",
     "metrics": "Read the metrics",
+    "listKeys": "List keys",
+    "createKey": "Make a key",
+    "getKey": "Look at a key",
+    "revokeKey": "Revoke a key",
+    "createStreamTicket": "Get a ticket for a browser's stream",
+    "listAudit": "List what admins have done",
     "backup": "Download a copy of the database",
 }
 """By operation id."""
@@ -40,6 +46,7 @@ TAGS: Sequence[Mapping[str, str]] = (
     {"name": "events", "description": "What has happened to an agent and its turns: stored, numbered, and live."},
     {"name": "tools", "description": "What agents can be asked to do."},
     {"name": "problems", "description": "What can go wrong, what it means and what to do."},
+    {"name": "access", "description": "Keys, what they allow, tickets for browsers, and the log of what admins do."},
     {"name": "operations", "description": "For those who run the service."},
 )
 """The nouns, in the order in which one gets to know them."""

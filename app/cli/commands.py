@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import StartupError
-from . import config, deploy
+from . import config, deploy, key_verbs
 from .output import Output
 from .uncollected import uncollected
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(config.app, name="config")
 app.add_typer(deploy.app, name="deploy")
+app.add_typer(key_verbs.app, name="keys")
 
 
 def main() -> None:

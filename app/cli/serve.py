@@ -38,6 +38,11 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descri
         )
     signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
+    if settings.needs_key:  # told before anything is opened, made or started
+        from ..store.opening import has_keys  # noqa: PLC0415 (most starts do without)
+
+        if not has_keys(settings.store):
+            raise settings_module.no_key(settings.host)
     with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
         if code is not None:
             load_code(code)
@@ -74,7 +79,8 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
         raise
 
     def ready() -> None:
-        open_to_all = not settings.loopback and settings.admin_key is None
+        its_gate = app.state.service.services.gate
+        open_to_all = not settings.loopback and its_gate.open
         warning = f"there is no key; everybody who reaches {settings.host} can use this service."
         if settings.log_format == "json":  # whoever reads that reads nothing else
             log.info("serves %s on %s", title, local_url(settings.host, port))
@@ -82,6 +88,10 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
                 log.warning("%s", warning)
             return
         print(shown, flush=True)
+        if settings.admin_key is None and not its_gate.open:
+            print(
+                "Every request needs a key, as -H 'Authorization: Bearer …'; pygents keys list shows them.", flush=True
+            )
         if open_to_all:
             print(f"WARNING: {warning}", file=sys.stderr)
 

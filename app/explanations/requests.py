@@ -38,6 +38,11 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
     errors.ToolNotFound: Explanation(
         "The code that is served here has no tool of this name.", "`GET /tools` lists those that it has.", NO
     ),
+    errors.KeyNotFound: Explanation(
+        "No key has this id. It is the part between `pyg_` and the next `_`.",
+        "`GET /keys` or `pygents keys list` shows them, those that are void included.",
+        NO,
+    ),
     errors.EventsGone: Explanation(
         "The turn's events were pruned: only the newest events of an agent are kept (`PYGENTS_RETENTION_EVENTS`, "
         "`PYGENTS_RETENTION_AGE`).",
@@ -82,8 +87,14 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         NO,
     ),
     errors.Unauthorized: Explanation(
-        "There was no valid key, or more than one.",
-        "Send the key once, as `Authorization: Bearer …` or `X-API-Key: …`.",
+        "There was no valid key, or more than one; or a stream's ticket is void, or of another stream.",
+        "Send a key that is neither revoked nor expired once, as `Authorization: Bearer …` or `X-API-Key: …`; "
+        "`POST /stream-tickets` gives another ticket.",
+        NO,
+    ),
+    errors.MissingScope: Explanation(
+        "The key is valid, but does not allow this. `scope` is what it would need; the detail says for which agents.",
+        "Use another key, or have one made (`pygents keys create`): the scopes of a key never change.",
         NO,
     ),
     errors.InvalidRequest: Explanation(
@@ -134,6 +145,16 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
     ),
     errors.TurnNotEnded: Explanation(
         "Only an ended turn can be submitted once more.", "Cancel it first, or wait for its end with `?wait=60`.", NO
+    ),
+    errors.NoAdminKey: Explanation(
+        "The first key would have closed the service, and none could have made another one.",
+        "Make one with the scope `admin` for all agents first, or set `PYGENTS_ADMIN_KEY`.",
+        NO,
+    ),
+    errors.TooManyTickets: Explanation(
+        "As many tickets of this key as there may be (`GET /limits`) are not used up. Nothing was stored.",
+        "Wait as long as `Retry-After` says, and get a ticket only for a page that opens its stream at once.",
+        LATER,
     ),
     errors.MailboxFull: Explanation(
         "As many turns wait for this agent as its mailbox holds (`PYGENTS_MAILBOX_LIMIT`). Nothing was stored.",

@@ -25,6 +25,7 @@ TITLES = {
     "http": "HTTP",
     "problems": "Problems",
     "operations": "Operations",
+    "security": "Security",
     "deployment": "Deployment",
     "observing": "Observing",
     "runbook": "Runbook",

@@ -9,12 +9,18 @@ from typing import BinaryIO, Protocol, TypeVar
 
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 from ..ports import Measures, OldLogs
+from .access import AccessReads, AccessRows
 
 T = TypeVar("T")
 
 
 class Rows(Protocol):
     """Reads and writes of one transaction at a time. What was written is seen by the reads that follow in it."""
+
+    @property
+    def access(self) -> AccessRows:
+        """Keys, tickets and the audit log, in the same transaction."""
+        ...
 
     def begin(self) -> None: ...
 
@@ -80,6 +86,9 @@ class Rows(Protocol):
 
 class Snapshot(Protocol):
     """Committed state, read synchronously: the reads of ``ports.Reads``, without their loop."""
+
+    @property
+    def access(self) -> AccessReads: ...
 
     def get_agent(self, name: str) -> ListedAgent | None: ...
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, BinaryIO
 
+from ..access.records import AccessKey, Ticket
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
 from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
 from ..ports import Listener, Measures, OldLogs
 from ..telemetry import Committed, Emit, silent
+from .access import all_keys
 from .committer import Committer
 from .engine import Engine
 from .script import Answer, apply_batch
@@ -111,6 +113,18 @@ class LocalStore:
 
     async def old_logs(self, before: int, now: int, after: int = 0) -> OldLogs:
         return await self._engine.read(lambda snapshot: snapshot.old_logs(before, now, after))
+
+    async def all_keys(self) -> list[AccessKey]:
+        return await self._engine.read(lambda snapshot: all_keys(snapshot.access))
+
+    async def list_keys(self, *, after: str | None = None, limit: int = 100) -> Page:
+        return await self._engine.read(lambda snapshot: snapshot.access.list_keys(after, limit))
+
+    async def list_audit(self, *, after: int = 0, limit: int = 100) -> Page:
+        return await self._engine.read(lambda snapshot: snapshot.access.list_audit(after, limit))
+
+    async def get_ticket(self, digest: bytes) -> Ticket | None:
+        return await self._engine.read(lambda snapshot: snapshot.access.ticket(digest))
 
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
         began = perf_counter()

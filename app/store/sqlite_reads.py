@@ -10,6 +10,7 @@ from ..ports import Measures, OldLogs
 from . import codec
 from .fetching import fetch_all
 from .places import counted, has_uncounted
+from .sqlite_access import SqliteAccess
 from .statements import statements
 
 LAST = 2**63 - 1
@@ -35,7 +36,7 @@ class SqliteSnapshot:
 
     def __init__(self, db: sqlite3.Connection, *, tell: Callable[[Damaged], None] = lambda damage: None) -> None:
         """``tell`` hears of damage that is passed over."""
-        self._db, self._tell = db, tell
+        self._db, self._tell, self.access = db, tell, SqliteAccess(db, tell=tell)
         self._sql = statements()
 
     def get_agent(self, name: str) -> ListedAgent | None:

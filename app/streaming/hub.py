@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, suppress
 
+from ..auth import UNHELD, Held
 from ..model import EventType
 from ..ports import Listener, Notice, Reads
 from ..telemetry import Emit, silent
 from .endings import Ending, Endings, Heard
+from .holders import Holders
 from .ring import PROCESS_BYTES, Rings
 from .subscription import EVERYTHING, PATIENCE, Connection, Patience, Send, Subscription, Wanted, farewell
 from .watch import Reader, Watch
@@ -52,6 +54,7 @@ class Hub:
         self._look = look
         self._rings = Rings(ring_bytes)
         self._endings = Endings()
+        self._holders = Holders()
         self._watches: dict[str, Watch] = {}
         self._inbox: deque[Notice] = deque()
         self._called = False
@@ -131,10 +134,12 @@ class Hub:
         connection: Connection,
         turn_id: str | None = None,
         types: Collection[EventType] | None = None,
+        held: Held = UNHELD,
     ) -> Subscription:
         """Send the events after ``cursor`` from now on: all, or one turn's up to its end, or only some types.
 
-        The response must have been started. ``connection`` is the server's side of it. Each call needs its ``part``.
+        The response must have been started. ``connection`` is the server's side of it. Each call needs its ``part``,
+        with the same ``held``: by which key the stream is, and ends with it.
         """
         wanted = EVERYTHING if turn_id is None and types is None else Wanted(turn_id, types)
         subscription = Subscription(
@@ -143,14 +148,20 @@ class Hub:
         watch.readers.add(subscription)
         if self.draining:
             subscription.farewell(farewell("draining"))
+        self._holders.enter(held, subscription)
         subscription.wake()
         return subscription
 
-    def part(self, watch: Watch, subscription: Subscription) -> None:
+    def part(self, watch: Watch, subscription: Subscription, held: Held = UNHELD) -> None:
         subscription.close()
+        self._holders.leave(held, subscription)
         watch.readers.discard(subscription)
         if self.draining:
             self._nobody.set()
+
+    def end(self, key: str) -> None:
+        """The key of that id is void from now on: its streams end."""
+        self._holders.end(key)
 
     def hearing(self) -> AbstractContextManager[Heard]:
         """Every end that is heard of meanwhile: for ``ending`` with a turn whose id is not known yet."""

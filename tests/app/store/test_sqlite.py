@@ -19,7 +19,7 @@ from pygents_app.store import sqlite_rows
 from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
 from pygents_app.store.sqlite import SqliteEngine
-from pygents_app.store.statements import statements
+from pygents_app.store.statements import migrations, statements
 from pygents_app.store.wal import PAGE_BYTES
 from tests.contracts.driver import STARTER, TOOLS, Clock, Driver, record_of, spec
 
@@ -169,7 +169,7 @@ class TestRefusesToStart:
         await open_store(f"sqlite:///{path}").close()
         self.execute(path, "PRAGMA user_version = 999")
         assert "schema version 999" in self.refusal(path)
-        self.execute(path, "PRAGMA user_version = 1")
+        self.execute(path, f"PRAGMA user_version = {max(migrations())}")
         await open_store(f"sqlite:///{path}").close()
 
     def test_the_database_of_another_application(self, path: Path) -> None:

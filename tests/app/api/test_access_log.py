@@ -11,7 +11,7 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from pygents_app.api.access import FIRST_OF_A_SECOND, MOST_PATH, ONE_IN, AccessLog, Wanted
+from pygents_app.api.access_log import FIRST_OF_A_SECOND, MOST_PATH, ONE_IN, AccessLog, Wanted
 from pygents_app.settings import Settings
 from tests.helpers import eventually_sync
 from tests.service import Service, serving

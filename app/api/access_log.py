@@ -15,7 +15,8 @@ from starlette.types import Scope
 
 from ..logs.about import ABOUT
 from ..telemetry import Answered, Emit, silent
-from .guard import CALLER, Given
+from .caller import CALLER
+from .guard import Given
 from .heads import HEADS
 
 Wanted = Literal["off", "errors", "sampled", "all"]
