@@ -18,6 +18,7 @@ from ..settings import Collected, Origin
 from ..store.inspection import part_of
 from ..store.lockfile import holder
 from . import findings
+from .closed import why_open
 from .files import path_of
 from .findings import Finding, State
 from .health import health
@@ -54,6 +55,8 @@ def _settings(collected: Collected) -> Iterator[Finding]:
     values, origins = collected.settings.printable(), collected.origins
     said = [f"{name} {plain(values[name])} ({' '.join(origin)})" for name, origin in origins.items()]
     yield Finding("settings", State.OK, "; ".join(said) or "as they are by default")
+    if (error := why_open(collected.settings)) is not None:
+        yield Finding("settings", State.PROBLEM, error.detail)
     for name, origin in origins.items():
         if name in settings_module.SECRETS and (path := _source(origin)) is not None:
             yield from _readable(path)

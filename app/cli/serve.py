@@ -22,6 +22,7 @@ from ..errors import StartupError
 from ..settings import Settings
 from .addresses import local_url
 from .banner import banner
+from .closed import check_closed
 from .code import load_code, load_demo
 from .uncollected import uncollected
 
@@ -38,11 +39,7 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descri
         )
     signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
-    if settings.needs_key:  # told before anything is opened, made or started
-        from ..store.opening import has_keys  # noqa: PLC0415 (most starts do without)
-
-        if not has_keys(settings.store):
-            raise settings_module.no_key(settings.host)
+    check_closed(settings)
     with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
         if code is not None:
             load_code(code)

@@ -71,3 +71,11 @@ def test_what_serve_would_refuse_is_refused_in_the_same_words(folder: Path) -> N
     ended = run(folder, "config", "show", PYGENTS_PROT="1")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "PYGENTS_PROT, which is not a setting; did you mean PYGENTS_PORT?" in ended.stderr
+
+
+def test_a_service_that_would_be_open_to_others_is_refused_until_there_is_a_key(folder: Path) -> None:
+    ended = run(folder, "config", "show", "--host", "::")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ":: can be reached from other machines and there is no key." in ended.stderr
+    assert run(folder, "keys", "create", "--scope", "admin").returncode == 0
+    assert shown(folder, "--host", "::")["host"]["value"] == "::"

@@ -104,6 +104,14 @@ class TestMachine:
         assert "did you mean PYGENTS_PORT?" in found["settings"][0]["text"]
         assert "store" not in found
 
+    def test_a_service_that_would_be_open_to_others(self, tmp_path: Path) -> None:
+        found = looked(tmp_path, code=1, PYGENTS_HOST="::")
+        assert [each["state"] for each in found["settings"]] == ["ok", "problem"]
+        assert "there is no key" in found["settings"][1]["text"]
+        assert list(tmp_path.iterdir()) == []
+        assert run(tmp_path, "keys", "create", "--scope", "admin").returncode == 0
+        assert [each["state"] for each in looked(tmp_path, PYGENTS_HOST="::")["settings"]] == ["ok"]
+
     def test_a_key_is_not_shown_and_a_file_that_others_can_read_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("correct-horse-battery")
         os.chmod(tmp_path / "key", 0o644)
