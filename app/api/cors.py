@@ -12,7 +12,9 @@ METHODS = b"GET, HEAD, POST, PATCH, DELETE"
 REQUEST_HEADERS = (
     b"authorization, x-api-key, content-type, idempotency-key, prefer, last-event-id, x-request-id, traceparent"
 )
-ANSWER_HEADERS = b"location, retry-after, x-request-id, idempotency-replayed, preference-applied, www-authenticate"
+ANSWER_HEADERS = (
+    b"location, retry-after, x-request-id, idempotency-replayed, preference-applied, www-authenticate, link"
+)
 MAX_AGE_SECONDS = 600
 VARY: RawHeader = (b"vary", b"origin")
 """On every answer: a cache must not give one page what was answered to another."""
