@@ -188,6 +188,16 @@ class TestALine:
     def test_names_the_caller(self, service: Service) -> None:
         assert line_of(service, "GET", "/agents")["caller"] == "admin"
 
+    def test_names_a_key_by_its_id_also_where_it_was_not_enough(self, service: Service) -> None:
+        made = httpx.post(
+            f"{service.url}/keys", json={"scopes": ["agents:read@greeter"]}, trust_env=False,
+            headers={"X-API-Key": "correct-horse-battery"},
+        ).json()  # fmt: skip
+        for path, status in (("/agents/greeter", 200), ("/metrics", 403)):
+            line = line_of(service, "GET", path, headers={"X-API-Key": made["key"]})
+            assert (line["status"], line["caller"]) == (status, made["id"])
+        assert made["key"] not in service.log
+
 
 def test_in_the_form_for_people(tmp_path: Path) -> None:
     with serving(tmp_path, "--demo") as service:
