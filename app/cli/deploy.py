@@ -10,7 +10,9 @@ from ..deploy.files import FILES, DeploymentFile, find
 from ..errors import StartupError
 from .output import Output
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Files for nginx, Caddy, systemd and Kubernetes.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Files for proxies, systemd, Kubernetes and Prometheus."
+)
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class DeploymentFile(NamedTuple):
-    """``file`` lies beside this module; ``place`` is where it is meant to go."""
+    """``file`` lies beside this module, or in a folder there; ``place`` is where it is meant to go."""
 
     name: str
     file: str
@@ -16,7 +16,7 @@ class DeploymentFile(NamedTuple):
     purpose: str
 
     def text(self) -> str:
-        return Path(__file__).with_name(self.file).read_text("utf-8")
+        return Path(__file__).parent.joinpath(self.file).read_text("utf-8")
 
 
 FILES = (
@@ -24,6 +24,8 @@ FILES = (
     DeploymentFile("caddy", "Caddyfile", "/etc/caddy/Caddyfile", "a site of Caddy in front of it, with TLS by itself"),
     DeploymentFile("systemd", "pygents.service", "/etc/systemd/system/pygents.service", "a sandboxed systemd unit"),
     DeploymentFile("kubernetes", "kubernetes.yaml", "kubectl apply -f", "one replica with a volume and probes"),
+    DeploymentFile("grafana", "grafana/pygents.json", "Dashboards, New, Import", "a dashboard"),
+    DeploymentFile("prometheus", "prometheus/alerts.yaml", "/etc/prometheus/rules/pygents.yaml", "alert rules"),
 )
 
 

@@ -50,7 +50,8 @@ class TestVerbs:
     def test_every_file_of_the_folder_is_in_the_table(self) -> None:
         folder = ROOT / "app" / "deploy"
         known = {file.file for file in FILES}
-        assert known == {path.name for path in folder.iterdir() if path.suffix != ".py" and path.is_file()}
+        files = (path for path in folder.rglob("*") if path.suffix not in {".py", ".pyc"} and path.is_file())
+        assert known == {path.relative_to(folder).as_posix() for path in files}
 
     def test_one_that_is_not_there(self) -> None:
         ended = run(COMMAND, "deploy", "show", "../settings.py")
@@ -59,7 +60,7 @@ class TestVerbs:
 
     @pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
     def test_what_has_to_be_changed_is_marked(self, file: Any) -> None:
-        assert "CHANGE" in file.text()
+        assert ("CHANGE" in file.text()) == (file.name != "grafana")  # which asks for its data source by itself
 
     @pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
     def test_any_terminal_can_show_it(self, file: Any) -> None:
