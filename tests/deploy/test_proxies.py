@@ -113,6 +113,17 @@ class TestStreams:
             seen = [event for event in first.events if event["seq"] <= 7]
             assert seen + second.events == await caller.events(agent)
 
+    async def test_its_ticket_is_in_no_access_log(self, front: Front) -> None:
+        async with calling(front.proxy.url) as caller:
+            agent = await caller.make_agent("count")
+            asked = await caller.http.post("/stream-tickets", json={"agents": [agent]})
+            ticket = asked.json()["ticket"]
+            path = f"/agents/{agent}/stream?ticket={ticket}"
+            async with caller.http.stream("GET", path) as answer:
+                assert answer.status_code == 200
+        logs = [path for path in front.service.folder.rglob("*") if path.suffix == ".log" or path.name == "said"]
+        assert not [path for path in logs if ticket in path.read_text()]
+
     async def test_the_service_hears_of_a_client_that_has_left(self, front: Front, tmp_path: Path) -> None:
         async with calling(front.proxy.url) as caller:
             agent = await caller.make_agent("gated_count")
