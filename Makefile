@@ -15,7 +15,7 @@ STRAY := .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist pyg
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format types bench chaos openapi lock wheel clean distclean
+.PHONY: help run test lint format types bench chaos openapi lock audit sbom wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,14 @@ lock: $(VENV)/bin/python ## resolve the dependencies anew into the lock files (U
 	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group pyproject.toml:plots -o tests/bench/plots.lock
 
+audit: $(VENV)/.installed-dev .cache/audit/.installed ## ask whether what is locked has known vulnerabilities (needs a database of them)
+	@$(BIN)/python -m tests.supply.audit requirements.lock
+
+sbom: $(VENV)/.installed-dev ## write dist/pygents.cdx.json, the bill of materials of what is locked (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/python -m tests.supply.sbom > dist/pygents.cdx.json
+	@echo dist/pygents.cdx.json
+
 wheel: $(VENV)/.installed-dev ## build dist/*.whl, by way of the source distribution
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
@@ -104,6 +112,12 @@ $(GENERATOR)/.installed: tests/conformance/generator.lock | $(VENV)/bin/python
 	@echo "Installing the generator of clients into $(GENERATOR)"
 	@$(BIN)/python -m venv --clear $(GENERATOR)
 	@$(GENERATOR)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
+.cache/audit/.installed: | $(VENV)/bin/python
+	@echo "Installing pip-audit into .cache/audit"
+	@$(BIN)/python -m venv --clear .cache/audit
+	@.cache/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
 	@touch $@
 
 .cache/typing/pygents_app:

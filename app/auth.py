@@ -1,34 +1,175 @@
-"""Who calls: the one admin key, sent as ``Authorization: Bearer`` or ``X-API-Key``."""
+"""Who calls, and what they may do: keys, sent as ``Authorization: Bearer`` or ``X-API-Key``, held in memory.
+
+Keys are few, and every request asks for one: nothing is read from the store on its way.
+"""
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .access.records import AccessKey
+from .clock import Clock, system_clock
+from .grants import Grant, Names, Scope
 
 ADMIN = "admin"
 ANONYMOUS = ""
-"""Callers: they scope idempotency keys, and cancelled turns name them."""
+"""Ids of callers that have no stored key. They scope idempotency keys, and cancelled turns name them."""
+
+NOBODYS_STREAMS = "anonymous"
+"""What holds the streams of callers without a key: they end when the first key is made."""
+
+ID = slice(4, 16)
+"""Where in a key its id is, which is no secret: ``pyg_``, the id, ``_`` and 256 random bits."""
+NO_DIGEST = bytes(32)
+NOTHING = Names()
 
 
-class AdminKey:
-    """Checks credentials. Without a key every caller is ``ANONYMOUS`` and may do everything.
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller. ``everything``: may do all there is to do, which is asked first, because it is most of them."""
 
-    Both sides are hashed before they are compared, as bytes: the comparison takes the same time whatever was sent, and
-    no sequence of bytes can make it fail.
+    id: str
+    name: str
+    everything: bool = False
+    scopes: Mapping[Scope, Names] = field(default_factory=dict)
+    seen: Names = NOTHING
+
+    @classmethod
+    def of(cls, id: str, name: str, grants: Iterable[Grant]) -> "Principal":
+        """What is granted. ``admin`` has all other scopes in it."""
+        granted = [(scope, grant.pattern) for grant in grants for scope in Scope if grant.scope in (scope, Scope.ADMIN)]
+        scopes = {scope: Names.of(pattern for other, pattern in granted if other is scope) for scope in Scope}
+        seen = Names.of(pattern for _, pattern in granted)
+        return cls(id, name, scopes[Scope.ADMIN].everything, scopes, seen)
+
+    def names(self, scope: Scope) -> Names:
+        """The agents for which the caller has this scope."""
+        return EVERY_NAME if self.everything else self.scopes.get(scope, NOTHING)
+
+    def may(self, scope: Scope, agent: str) -> bool:
+        return self.everything or agent in self.scopes.get(scope, NOTHING)
+
+    def sees(self, agent: str) -> bool:
+        """Whether agents of this name are there for the caller; of others it is not told whether they exist."""
+        return self.everything or agent in self.seen
+
+
+EVERY_NAME = Names(everything=True)
+ANYBODY = Principal(ANONYMOUS, "anonymous", everything=True)
+SETTINGS_ADMIN = Principal(ADMIN, "PYGENTS_ADMIN_KEY", everything=True)
+
+
+class Held(NamedTuple):
+    """By what an open stream is held, and with what it ends: ids, "" for none.
+
+    A ``ticket`` holds one stream at a time, a ``key`` any number.
     """
 
-    def __init__(self, key: str | None) -> None:
-        self._digest = hashlib.sha256(key.encode()).digest() if key is not None else None
+    key: str = ""
+    ticket: str = ""
 
-    def caller(self, authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> str | None:
+
+UNHELD = Held()
+
+
+def held_by(principal: Principal, ticket: str) -> Held:
+    """The key of the settings is valid as long as the process lives: it holds nothing."""
+    key = "" if principal.id == ADMIN else principal.id or NOBODYS_STREAMS
+    return Held(key, ticket) if key or ticket else UNHELD
+
+
+class _Known(NamedTuple):
+    """A stored key as it is checked: one that is void has a digest that nothing has."""
+
+    digest: bytes
+    principal: Principal
+    until: int | None
+
+
+NOBODY = _Known(NO_DIGEST, ANYBODY, None)
+"""Whom a credential is compared with that is nobody's: it takes as long."""
+
+
+class Gate:
+    """Checks credentials. As long as there is no key at all, every caller is ``ANYBODY``.
+
+    Both sides are hashed before they are compared, as bytes: the comparison takes the same time whatever was sent, and
+    no sequence of bytes can make it fail. For use on one thread.
+    """
+
+    def __init__(self, *, admin_key: str | None, clock: Clock = system_clock) -> None:
+        self._digest = hashlib.sha256(admin_key.encode()).digest() if admin_key is not None else None
+        self._clock = clock
+        self._known: Mapping[bytes, _Known] = {}
+
+    @property
+    def open(self) -> bool:
+        """A key that was revoked or has expired keeps the service closed: or revoking the last one would open it."""
+        return self._digest is None and not self._known
+
+    @property
+    def has_admin_key(self) -> bool:
+        """Whether there is one in the settings."""
+        return self._digest is not None
+
+    def admit(self, authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> Principal | None:
         """Who sent these header values; None for nobody who is known here.
 
         A header that was sent twice is nobody's: two readers of the request could disagree on which one counts.
         """
-        if self._digest is None:
-            return ANONYMOUS
+        if self._digest is None and not self._known:
+            return ANYBODY
         given = _credential(authorization, x_api_key)
-        known = given is not None and hmac.compare_digest(hashlib.sha256(given).digest(), self._digest)
-        return ADMIN if known else None
+        if given is None:
+            return None
+        digest = hashlib.sha256(given).digest()
+        if self._digest is not None and hmac.compare_digest(digest, self._digest):
+            return SETTINGS_ADMIN
+        known = self._known.get(given[ID], NOBODY)
+        right = hmac.compare_digest(digest, known.digest)
+        return known.principal if right and (known.until is None or self._clock() < known.until) else None
+
+    def by_id(self, id: str) -> Principal | None:
+        """The caller of that id, if it would be admitted now."""
+        if id == ANONYMOUS:
+            return ANYBODY if self.open else None
+        if id == ADMIN:
+            return SETTINGS_ADMIN if self._digest is not None else None
+        known = self._known.get(id.encode(), NOBODY)
+        valid = known.digest != NO_DIGEST and (known.until is None or self._clock() < known.until)
+        return known.principal if valid else None
+
+    def put(self, *keys: AccessKey) -> None:
+        """Take note of keys as they are now; a new table takes the place of the one before."""
+        self._known = {**self._known, **{key.id.encode(): _known(key) for key in keys}}
+
+    def expired(self) -> list[str]:
+        """Ids of the keys whose time is over."""
+        now = self._clock()
+        return [known.principal.id for known in self._known.values() if known.until is not None and known.until <= now]
+
+    def expires(self) -> bool:
+        """Whether the time of any key will be over."""
+        now = self._clock()
+        return any(known.until is not None and known.until > now for known in self._known.values())
+
+
+def _known(key: AccessKey) -> _Known:
+    void = key.damaged or key.revoked_at is not None
+    return _Known(NO_DIGEST if void else key.digest, Principal.of(key.id, key.name, key.grants), key.expires_at)
+
+
+def new_token() -> tuple[str, str]:
+    """The id of a new key, and the key itself, which is nowhere else."""
+    id_ = secrets.token_hex(6)
+    return id_, f"pyg_{id_}_{secrets.token_hex(32)}"
+
+
+def digest_of(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
 
 
 def _credential(authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> bytes | None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from .access.commands import AccessCommand, AccessReply
 from .errors import ServiceError
 from .model import (
     Begun,
@@ -206,7 +207,9 @@ class Restore:
 
 
 AgentCommand = CreateAgent | PatchAgent | Pause | Resume | DeleteAgent | Restore
-Command = AgentCommand | Enqueue | Claim | Append | Finish | Release | Cancel | Promote | Recover | Prune
+Command = (
+    AgentCommand | Enqueue | Claim | Append | Finish | Release | Cancel | Promote | Recover | Prune | AccessCommand
+)
 
 
 class GuardNeeded(ServiceError):
@@ -267,4 +270,4 @@ class Pruned(NamedTuple):
     pinned: bool = False
 
 
-Reply = AgentReply | Enqueued | Claimed | Appended | Finished | Cancelled | Pruned
+Reply = AgentReply | Enqueued | Claimed | Appended | Finished | Cancelled | Pruned | AccessReply

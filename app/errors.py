@@ -41,6 +41,10 @@ class ToolNotFound(ServiceError):
     type, status, title = "tool-not-found", 404, "No such tool"
 
 
+class KeyNotFound(ServiceError):
+    type, status, title = "key-not-found", 404, "No such key"
+
+
 class EventsGone(ServiceError):
     type, status, title = "events-gone", 410, "These events are no longer retained"
 
@@ -78,6 +82,12 @@ class ForeignOrigin(ServiceError):
 
 class Unauthorized(ServiceError):
     type, status, title = "unauthorized", 401, "A valid key is needed"
+
+
+class MissingScope(ServiceError):
+    """``scope`` is what the key would need."""
+
+    type, status, title = "missing-scope", 403, "The key does not allow this"
 
 
 class MethodNotAllowed(ServiceError):
@@ -148,12 +158,20 @@ class TurnNotEnded(ServiceError):
     type, status, title = "turn-not-ended", 409, "The turn has not ended"
 
 
+class NoAdminKey(ServiceError):
+    type, status, title = "no-admin-key", 409, "The first key must be an admin's"
+
+
 class HopLimit(ServiceError):
     type, status, title = "hop-limit", 422, "The chain of sends is too long"
 
 
 class MailboxFull(ServiceError):
     type, status, title = "mailbox-full", 429, "The agent's mailbox is full"
+
+
+class TooManyTickets(ServiceError):
+    type, status, title = "too-many-tickets", 429, "The key has too many stream tickets"
 
 
 # --- the service cannot, for now -------------------------------------------------------------------------------------

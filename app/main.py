@@ -2,9 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -13,8 +14,12 @@ from pygents_core.agent import Agent, AgentRegistry
 from . import failpoints
 from .api.install import Application, install
 from .api.services import Services
+from .auth import Gate
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
+from .metrics.counting import Counting
+from .metrics.exposition import Exposition
+from .metrics.looking import Figures
 from .model import Definition
 from .ports import Store
 from .runtime.administration import Administration
@@ -26,18 +31,21 @@ from .runtime.dispatcher import Dispatcher
 from .runtime.encoding import Limits
 from .runtime.equipment import Equipment
 from .runtime.executor import Executor
+from .runtime.keys import Keys
 from .runtime.mailbox import DurableMailbox
 from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
 from .runtime.submission import Submission
+from .runtime.tickets import Tickets
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
-from .settings import Settings
+from .settings import Settings, no_key
 from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.subscription import Patience
+from .telemetry import Emit, Telemetry
 
 STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
@@ -53,63 +61,70 @@ class Service:
     def __init__(self, settings: Settings, agents: Sequence[Agent]) -> None:
         node, catalogue, damages = new_id(), Catalogue(), Damages()
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
-        store: Store = open_store(settings.store, durability=settings.durability)
+        emit, counting = _counted()
+        store: Store = open_store(settings.store, durability=settings.durability, emit=emit)
+        store.listen(counting.hear)
         starter = Starter(node, catalogue.lockless, roster.names)
         capacity = Capacity(starter=starter, concurrency=settings.concurrency)
         workers = Workers(make=lambda name: Worker(name=name))
         submission = Submission(
-            store=store,
-            catalogue=catalogue,
-            starting=capacity.starting,
-            accepts=capacity.accepts,
+            store=store, catalogue=catalogue, starting=capacity.starting, accepts=capacity.accepts,
             guard=PutHooks(roster=roster, workers=workers, hook_timeout=settings.hook_timeout),
-            code_agents=roster.names,
-            mailbox_limit=settings.mailbox_limit,
-            max_hops=settings.max_hops,
-        )
+            code_agents=roster.names, mailbox_limit=settings.mailbox_limit, max_hops=settings.max_hops,
+        )  # fmt: skip
         administration = Administration(
             store=store, catalogue=catalogue, starting=capacity.starting, code_agents=roster.names
         )
         roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
-        equipment = Equipment(store, roster, submission, capacity, _limits(settings))
+        equipment = Equipment(store, roster, submission, capacity, _limits(settings), emit)
         executor = Executor(workers=workers, equipment=equipment, capacity=capacity, tools=catalogue.tools().values())
         dispatcher = Dispatcher(
-            store=store,
-            catalogue=catalogue,
-            capacity=capacity,
-            executor=executor,
-            damages=damages,
-            clock=system_clock,
-            max_crashes=settings.max_crashes,
-        )
-        hub = Hub(reads=store, listen=store.listen, patience=Patience(ping=settings.ping))
+            store=store, catalogue=catalogue, capacity=capacity, executor=executor, damages=damages,
+            clock=system_clock, max_crashes=settings.max_crashes,
+        )  # fmt: skip
+        patience, gate = Patience(ping=settings.ping), _gate(settings)
+        hub = Hub(reads=store, listen=store.listen, patience=patience, emit=emit)
+        self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
+        self._tickets = Tickets(store=store, gate=gate)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
         self._hub, self._dispatcher, self._damages = hub, dispatcher, damages
         self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings), damages=damages)
         self._directory = Directory(reads=store, roster=roster)
-        self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock)
+        self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock, emit=emit)
         self.services = Services(
-            store=store,
-            hub=hub,
-            submission=submission,
-            administration=administration,
-            catalogue=catalogue,
-            dispatcher=dispatcher,
-            settings=settings,
-            node=node,
-            engine=_engine(settings.store),
-            code_agents=roster.names,
+            store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
+            tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
+            engine=_engine(settings.store), code_agents=roster.names, emit=emit,
+            metrics=self._metrics(counting, _info(settings)),
+        )  # fmt: skip
+
+    def _metrics(self, counting: Counting, info: Mapping[str, str]) -> Exposition:
+        measure = self._store.measure
+        return Exposition(counting=counting, figures=self._figures, measure=measure, clock=system_clock, info=info)
+
+    def _figures(self) -> Figures:
+        hub, dispatcher = self._hub, self._dispatcher
+        return Figures(
+            running=dispatcher.running(),
+            streams=hub.streams,
+            behind=hub.behind,
+            blocked=len(dispatcher.blocks()),
+            exhausted=dispatcher.exhausted,
+            draining=dispatcher.draining,
         )
 
     async def start(self) -> None:
         """Store the agents of the code, recover what a former process left, take up what waits. Once is enough.
 
-        Raises ``ServiceError`` if the store refuses.
+        Raises ``ServiceError`` if the store refuses, ``StartupError`` if others could come in without a key.
         """
         if self._started:
             return
         self._started = True
         loop = asyncio.get_running_loop()
+        await self._keys.start()
+        self._check_closed()
+        await self._tickets.start()
         self._hub.start(loop)
         await asyncio.gather(*(self._seed(each) for each in self._roster.definitions()))
         self._directory.start(loop)
@@ -117,6 +132,11 @@ class Service:
         await self._dispatcher.start()
         self._watchdog.start()
         self._pruner.start()
+
+    def _check_closed(self) -> None:
+        """Open only on purpose. Asked here and not of the settings alone, because keys of the store count."""
+        if self._settings.needs_key and self.services.gate.open:
+            raise no_key(self._settings.host)
 
     async def _seed(self, definition: Definition) -> None:
         with self._damages.outlived(definition.name):
@@ -129,6 +149,7 @@ class Service:
     async def close(self) -> None:
         """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
         AgentRegistry.resolver = None
+        self._keys.stop()
         await self._pruner.stop()
         if not self._dispatcher.draining:
             await self._dispatcher.drain(0, STOP_SECONDS)
@@ -136,6 +157,10 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+
+
+def _gate(settings: Settings) -> Gate:
+    return Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -148,6 +173,19 @@ def _retention(settings: Settings) -> Retention:
 
 def _engine(store: str) -> str:
     return f"SQLite {sqlite3.sqlite_version}" if store.startswith("sqlite") else "memory"
+
+
+def _counted() -> tuple[Emit, Counting]:
+    """Where the parts tell what happens, and what counts it."""
+    telemetry, counting = Telemetry(), Counting()
+    counting.listen(telemetry)
+    return telemetry.emit, counting
+
+
+def _info(settings: Settings) -> dict[str, str]:
+    return {
+        "version": version("pygents"), "engine": _engine(settings.store), "durability": settings.durability,
+    }  # fmt: skip
 
 
 def create_app(settings: Settings, agents: Sequence[Agent] | None = None) -> FastAPI:

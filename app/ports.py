@@ -4,9 +4,24 @@ Callers never see SQL, connections or transactions. Every command is one atomic 
 """
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
+from .access.commands import (
+    AccessCommand,
+    CloseTicket,
+    CreateKey,
+    Done,
+    IssueTicket,
+    KeyReply,
+    LogEntry,
+    RedeemTicket,
+    RevokeKey,
+    SettleTickets,
+    TicketReply,
+)  # fmt: skip
+from .access.records import AccessKey, Ticket
 from .commands import (
     AgentCommand,
     AgentReply,
@@ -27,7 +42,7 @@ from .commands import (
     Recover,
     Release,
 )  # fmt: skip
-from .model import Begun, Event, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from .model import Begun, Event, Head, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
 
 
 class Notice(NamedTuple):
@@ -36,6 +51,7 @@ class Notice(NamedTuple):
     ``ready``: agents with queued turns and no owner. ``scheduled``: agents with turns that wait for their time, be it
     the first or that of another attempt.
     ``cancelling``: running turns that were asked to stop. ``ended``: turns that got their terminal event.
+    ``heads``: the rows of the agents that all this is about, as the commit has left them.
     """
 
     events: Sequence[Event] = ()
@@ -44,6 +60,23 @@ class Notice(NamedTuple):
     scheduled: Sequence[str] = ()
     cancelling: Sequence[TurnRef] = ()
     ended: Sequence[Turn] = ()
+    heads: Mapping[str, Head] = MappingProxyType({})
+
+
+class Measures(NamedTuple):
+    """How much there is. ``queued`` turns wait in mailboxes, ``scheduled`` ones for their time.
+
+    ``oldest_queued``: since when the queued turn that has waited longest might have begun; those of paused agents are
+    not looked at. ``log_bytes``: of what is written before it comes into the database's file.
+    """
+
+    agents: int
+    paused: int
+    queued: int
+    scheduled: int
+    oldest_queued: int | None
+    database_bytes: int = 0
+    log_bytes: int = 0
 
 
 class OldLogs(NamedTuple):
@@ -128,10 +161,34 @@ class Store(Reads, Protocol):
     def execute(self, command: Cancel) -> Future[Cancelled]: ...
     @overload
     def execute(self, command: Prune) -> Future[Pruned]: ...
+    @overload
+    def execute(self, command: CreateKey | RevokeKey) -> Future[KeyReply]: ...
+    @overload
+    def execute(self, command: IssueTicket | RedeemTicket) -> Future[TicketReply]: ...
+    @overload
+    def execute(self, command: CloseTicket | SettleTickets | LogEntry) -> Future[Done]: ...
+    @overload
+    def execute(self, command: AccessCommand) -> Future[Any]: ...
     def execute(self, command: Command) -> Future[Any]: ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit from now on; the answer is called to end that."""
+        ...
+
+    async def all_keys(self) -> list[AccessKey]:
+        """Every key that there ever was, by creation."""
+        ...
+
+    async def list_keys(self, *, after: str | None = None, limit: int = 100) -> Page:
+        """Keys by creation. Items are ``AccessKey``; an ``after`` that names no key lists nothing."""
+        ...
+
+    async def list_audit(self, *, after: int = 0, limit: int = 100) -> Page:
+        """What admins have done, the oldest first. Items are ``LoggedEntry``; ``after`` is a number."""
+        ...
+
+    async def get_ticket(self, digest: bytes) -> Ticket | None:
+        """The stream ticket with that SHA-256, void or not."""
         ...
 
     async def list_children(self, turn_id: str) -> list[TurnRef]:
@@ -161,6 +218,10 @@ class Store(Reads, Protocol):
 
         Raises ``NoBackup`` if what the store has is in no file, and what a write raises if there is no space for it.
         """
+        ...
+
+    async def measure(self) -> Measures:
+        """Walks all agents: for a rare look."""
         ...
 
     async def check(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import socket
 import sys
@@ -14,13 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from .errors import ServiceError, StartupError
+from .logs.stderr import log_to_stderr
 from .main import Service
 from .protocol import BoundedProtocol
 from .settings import Settings
 
 PYTHONS_SWITCH_SECONDS, SWITCH_SECONDS = 0.005, 0.001
-
-LOG_FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
 
 class Server(uvicorn.Server):
@@ -84,23 +82,6 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def _log_to_stderr(level: str) -> None:
-    """One form for all lines. Does nothing if the user's code has set logging up already."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    handler.addFilter(_plain_name)
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    httpx = logging.getLogger("httpx")
-    if httpx.level == logging.NOTSET:  # it would log the address of every request of a tool, whatever is in it
-        httpx.setLevel(max(logging.WARNING, logging.getLogger().level))
-
-
-def _plain_name(record: logging.LogRecord) -> bool:
-    """uvicorn logs that it has started as ``uvicorn.error``, which frightens whoever reads it."""
-    record.name = "uvicorn" if record.name == "uvicorn.error" else record.name
-    return True
-
-
 def serve(
     app: FastAPI, settings: Settings, *, sockets: Sequence[socket.socket], on_ready: Callable[[], None] = lambda: None
 ) -> None:
@@ -108,7 +89,7 @@ def serve(
 
     Raises ``StartupError`` if the service cannot start.
     """
-    _log_to_stderr(settings.log)
+    log_to_stderr(settings.log, settings.log_format)
     share_interpreter()
     config = uvicorn.Config(
         app,

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -22,6 +22,7 @@ CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
 SECRETS = frozenset({"admin_key", "store"})
 """Settings that may come from a file named by ``PYGENTS_…_FILE``, and whose values are never printed."""
 
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 SERVICE_LINK = re.compile(
     r"PYGENTS_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -61,11 +62,27 @@ class Settings(BaseModel):
         "full", description="`full`: a 202 survives a power cut. `relaxed`: it survives a crash of the process only.",
     )  # fmt: skip
     log: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe level to log.")
-    admin_key: SecretStr | None = Field(None, description="The key that every request must carry.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`console`: a log for people. `json`: one object for each line, for programs.",
+    )  # fmt: skip
+    access_log: Literal["off", "errors", "sampled", "all"] = Field(
+        "sampled",
+        description="Requests to log. `errors`: answers of 500 and above, and slow ones. `sampled`: those and, of all "
+        "others, at most ten a second. `all`: probes and scrapes, too.",
+    )
+    admin_key: SecretStr | None = Field(None, description="A key that admits to everything.")
     insecure: bool = Field(False, description="Listen beyond loopback without a key.")
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Names, separated by commas, that clients may reach this service by, besides loopback's.",
     )  # fmt: skip
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="Origins, separated by commas, whose pages may use this service: `https://app.example.org`.",
+    )  # fmt: skip
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it may be served only if there is a key, be it in the store."""
+        return not self.loopback and self.admin_key is None and not self.insecure
 
     @property
     def loopback(self) -> bool:
@@ -80,13 +97,48 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _open_only_on_purpose(self) -> Self:
-        if not self.loopback and self.admin_key is None and not self.insecure:
-            raise ValueError(
-                f"{self.host} can be reached from other machines and there is no key. Set PYGENTS_ADMIN_KEY "
-                "(or PYGENTS_ADMIN_KEY_FILE), or listen on 127.0.0.1, or say --insecure"
-            )
+    def _origins_are_exact(self) -> Self:
+        for origin in self.cors_origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "cors_origins must be exact origins, as browsers send them (https://app.example.org), "
+                    f"not {origin[:80]!r}"
+                )
         return self
+
+    def printable(self) -> dict[str, Any]:
+        """By name, as JSON, without what is secret: keys, and the user and password of a store's URL."""
+        return self.model_dump(mode="json") | {"store": re.sub(r"(?<=://)[^/]*@", "***@", self.store)}
+
+
+class Origin(NamedTuple):
+    """``where`` a setting was given, and the ``name`` that it has there: a flag's, a variable's, a key's."""
+
+    where: str
+    name: str
+
+
+class Given(NamedTuple):
+    """A value as it was given, not yet validated."""
+
+    value: Any
+    origin: Origin
+
+
+class Collected(NamedTuple):
+    """``origins`` has only the settings that somebody has given: all others are as they are by default."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+def no_key(host: str) -> StartupError:
+    """Why a service that needs a key is not served without."""
+    return StartupError(
+        f"{host} can be reached from other machines and there is no key. Set PYGENTS_ADMIN_KEY (or "
+        "PYGENTS_ADMIN_KEY_FILE), or make a key (pygents keys create --scope admin), or listen on 127.0.0.1, or say "
+        "--insecure."
+    )
 
 
 def load(
@@ -99,29 +151,47 @@ def load(
 
     Raises ``StartupError`` with one line for an unknown name or a value that is not valid.
     """
+    return collect(flags, environ=environ, folder=folder).settings
+
+
+def collect(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Collected:
+    """The same as ``load``, and where each setting has come from."""
     folder = folder or Path.cwd()
-    given = {name: value for name, value in (flags or {}).items() if value is not None}
     sources = (
-        given,
+        _flags(flags or {}),
         _variables(_without_failpoints(os.environ if environ is None else environ), "the environment"),
         _variables(_dotenv(folder / ".env"), ".env"),
         _toml(folder / "pygents.toml"),
     )
-    merged: dict[str, Any] = {}
+    merged: dict[str, Given] = {}
     for source in reversed(sources):
         merged |= source
+    values = {name: given.value for name, given in merged.items()}
     try:
-        return Settings(**merged)
+        return Collected(Settings(**values), {name: given.origin for name, given in merged.items()})
     except ValidationError as error:
-        raise StartupError(_explain(error, merged)) from None
+        raise StartupError(_explain(error, values)) from None
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
 
 
-def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str]:
+def _flags(flags: Mapping[str, Any]) -> dict[str, Given]:
+    return {
+        name: Given(value, Origin("flag", f"--{name.replace('_', '-')}"))
+        for name, value in flags.items()
+        if value is not None
+    }
+
+
+def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, Given]:
     """The settings among variables; empty ones are as good as absent, but for secrets, where that would be a hole."""
-    found: dict[str, str] = {}
+    found: dict[str, Given] = {}
     for name, text in _ours(variables):
         field, value = name.removeprefix(PREFIX).lower(), text
         if field.endswith("_file") and field.removesuffix("_file") in SECRETS:
@@ -133,7 +203,7 @@ def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, str
             continue
         if field in found:
             raise StartupError(f"{where} has both {PREFIX}{field.upper()} and {PREFIX}{field.upper()}_FILE; keep one.")
-        found[field] = value
+        found[field] = Given(value, Origin(where, name))
     return found
 
 
@@ -158,27 +228,37 @@ def _read_secret(name: str, path: str) -> str:
         raise StartupError(f"{name} names a file that cannot be read ({reason}).") from None
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise StartupError(f"{path.name} cannot be read ({reason}).") from None
+
+
 def _dotenv(path: Path) -> dict[str, str | None]:
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values  # noqa: PLC0415 (most starts need neither this nor the other two)
+    from io import StringIO  # noqa: PLC0415 (most starts need neither this nor the other two)
 
-    return dotenv_values(path)
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    return dotenv_values(stream=StringIO(_read(path)))
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path) -> dict[str, Given]:
     if not path.is_file():
         return {}
     import tomllib  # noqa: PLC0415
 
     try:
-        values = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(_read(path))
+    except tomllib.TOMLDecodeError as error:
         raise StartupError(f"pygents.toml is not valid TOML: {error}") from None
     for name in values:
         if name not in Settings.model_fields:
             raise StartupError(f"pygents.toml has {name}, which is not a setting{_nearest(name, '', str.lower)}")
-    return values
+    return {name: Given(value, Origin(path.name, name)) for name, value in values.items()}
 
 
 def _nearest(field: str, prefix: str, case: Callable[[str], str]) -> str:

@@ -12,13 +12,14 @@ MAX_FUNCTION_LINES = 50
 # pygents_core. `store` shares its row with those who use it, because they meet only in `ports`.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
-    ("errors", "clock", "nesting", "pointers", "merging"),
-    ("failpoints",),
-    ("model",),
+    ("errors", "clock", "nesting", "pointers", "merging", "grants"),
+    ("failpoints", "logs"),
+    ("model", "explanations", "access"),
     ("commands", "payloads", "retries"),
     ("draft",),
     ("lifecycle",),
-    ("ports", "settings", "auth", "telemetry", "metrics"),
+    ("telemetry",),
+    ("ports", "settings", "auth", "metrics"),
     ("store", "runtime", "streaming"),
     ("api", "console", "guide", "deploy"),
     ("main", "demo"),
@@ -29,9 +30,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
 )
 # What a unit imports within its own row.
 NEIGHBOURS: Mapping[str, frozenset[str]] = {
-    "auth": frozenset({"ports", "settings", "telemetry"}),
-    "metrics": frozenset({"ports", "telemetry"}),
-    "telemetry": frozenset({"settings"}),
+    "auth": frozenset({"ports", "settings"}),
+    "metrics": frozenset({"ports"}),
     "api": frozenset({"guide"}),
 }
 # Where less is allowed than the rows would allow.

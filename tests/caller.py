@@ -114,13 +114,15 @@ class AskingAgain(httpx.AsyncHTTPTransport):
 
 
 @asynccontextmanager
-async def calling(url: str, *, across_restarts: bool = False) -> AsyncIterator[Caller]:
+async def calling(url: str, key: str | None = None, *, across_restarts: bool = False) -> AsyncIterator[Caller]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     checks = {"response": [as_described]}
+    headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
     transport = AskingAgain(limits=limits) if across_restarts else None
     async with httpx.AsyncClient(
-        base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks, transport=transport
-    ) as http:
+        base_url=url, timeout=40, limits=limits, trust_env=False, event_hooks=checks, headers=headers,
+        transport=transport,
+    ) as http:  # fmt: skip
         yield Caller(http)
 
 

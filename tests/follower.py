@@ -76,10 +76,11 @@ class Follower:
         self.raw = b""
         self._left = 0
 
-    async def open(self, host: str, target: str, cursor: str | None) -> None:
+    async def open(self, host: str, target: str, cursor: str | None, key: str | None = None) -> None:
         """Ask, and read the head of the answer."""
         resume = f"Last-Event-ID: {cursor}\r\n" if cursor is not None else ""
-        self._writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{resume}\r\n".encode())
+        allowed = f"Authorization: Bearer {key}\r\n" if key is not None else ""
+        self._writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{resume}{allowed}\r\n".encode())
         head = await self._reader.readuntil(b"\r\n\r\n")
         self.status = int(head.split(b" ", 2)[1])
 
@@ -134,14 +135,14 @@ class Follower:
 
 
 @asynccontextmanager
-async def following(url: str, *, cursor: object = None) -> AsyncIterator[Follower]:
+async def following(url: str, *, cursor: object = None, key: str | None = None) -> AsyncIterator[Follower]:
     """Open the stream at ``url``, with ``cursor`` as its Last-Event-ID."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     follower = Follower(reader, writer)
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        await follower.open(parts.netloc, target, None if cursor is None else str(cursor))
+        await follower.open(parts.netloc, target, None if cursor is None else str(cursor), key)
         yield follower
     finally:
         follower.cut()

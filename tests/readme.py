@@ -14,11 +14,14 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
+from pygents_app.explanations.catalogue import catalogue
+from pygents_app.explanations.entry import Kind
 from pygents_app.settings import PREFIX, Settings
 from tests.bench.record import figures_table, medians_table
 
 ROOT = Path(__file__).parents[1]
 README, SPEED = ROOT / "README.md", ROOT / "app" / "guide" / "speed.md"
+PROBLEMS = ROOT / "app" / "guide" / "problems.md"
 RESULTS = Path(__file__).parent / "faults" / "results.json"
 FIGURES = Path(__file__).parent / "bench" / "results.json"
 ATTACKS: Mapping[str, tuple[str, str]] = {
@@ -67,6 +70,18 @@ def attacks_table(results: Mapping[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def problems_table(kind: Kind) -> str:
+    """What the service itself says at ``/problems``."""
+    rows = ["| name | status | meaning | remedy | again |", "|---|---|---|---|---|"]
+    rows = rows if kind is Kind.HTTP else ["| name | meaning | remedy | again |", "|---|---|---|---|"]
+    for entry in catalogue().values():
+        if entry.kind is kind:
+            meaning, remedy, repeat = entry.explanation
+            name, status = (entry.name, f"{entry.status} | ") if kind is Kind.HTTP else (entry.type, "")
+            rows.append(f"| `{name}` | {status}{meaning} | {remedy} | {repeat} |")
+    return "\n".join(rows) + "\n"
+
+
 def _medians(title: str, metrics: Sequence[str]) -> str:
     return medians_table(json.loads(FIGURES.read_text()), title, metrics)
 
@@ -75,6 +90,10 @@ BLOCKS: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "settings": (README, settings_table),
     "attacks": (README, lambda: attacks_table(json.loads(RESULTS.read_text()))),
     "figures": (README, lambda: figures_table(json.loads(FIGURES.read_text()))),
+    **{
+        name: (PROBLEMS, partial(problems_table, kind))
+        for name, kind in zip(("requests", "closings", "resets", "turns"), Kind, strict=True)
+    },
     "submit": (
         SPEED,
         partial(_medians, "submit:", ["per s", "CPU µs", "HTTP µs", "committer µs", "worker µs", "p50 ms", "p99 ms"]),

@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import AgentNotFound
+from ..grants import Names, Scope
 from ..model import ListedAgent
-from . import bodies, standing
+from . import bodies, standing, visible
+from .caller import CALLER, entry, principal_of
 from .documents import (
     AGENT,
     AGENTS,
@@ -21,11 +23,11 @@ from .documents import (
     READS,
     responses,
 )
-from .guard import CALLER
 from .names import agent_name
 from .queries import AgentsQuery, DeleteQuery, NoQuery
 from .representations import page_json
 from .requests import CreateAgent, Merge
+from .scopes import require
 from .services import Services, services
 
 MAX_SCAN = 10_000
@@ -37,7 +39,7 @@ router = APIRouter(tags=["agents"], redirect_slashes=False)
 @router.get("/agents", operation_id="listAgents", responses=responses(AGENTS, *READS))
 async def list_agents(request: Request, query: Annotated[AgentsQuery, Query()]) -> Response:
     """List agents by name. With `status`, a page may have less than `limit` items and yet a `next`."""
-    return await _page(services(request), query)
+    return await _page(services(request), principal_of(request.scope).names(Scope.AGENTS_READ), query)
 
 
 @router.post("/agents", operation_id="createAgent", status_code=201, **CREATE_AGENT)
@@ -45,7 +47,8 @@ async def create_agent(request: Request, _query: Annotated[NoQuery, Query()]) ->
     """Create an agent. The same definition again changes nothing and is answered 200; another one is refused."""
     its = services(request)
     definition = bodies.validate(CreateAgent, await bodies.read_json(request)).definition()
-    reply = await its.administration.create(definition)
+    require(principal_of(request.scope), Scope.ADMIN, definition.name)
+    reply = await its.administration.create(definition, entry(request.scope, "createAgent", definition.name))
     headers = {"Location": f"/agents/{definition.name}"}
     return await _answer(its, definition.name, 201 if reply.created else 200, headers)
 
@@ -61,7 +64,7 @@ async def patch_agent(request: Request, name: str, _query: Annotated[NoQuery, Qu
     """Change an agent by a merge patch (RFC 7396). Of an agent of the code only the labels can be changed."""
     its, agent = services(request), agent_name(name)
     changes = bodies.validate(Merge, await bodies.read_json(request)).changes()
-    await its.administration.patch(agent, changes)
+    await its.administration.patch(agent, changes, entry(request.scope, "patchAgent", agent, changed=sorted(changes)))
     return await _answer(its, agent)
 
 
@@ -69,7 +72,7 @@ async def patch_agent(request: Request, name: str, _query: Annotated[NoQuery, Qu
 async def pause_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
     """Pause an agent, durably: its running turn finishes, the next one waits. Turns are accepted all the same."""
     its, agent = services(request), agent_name(name)
-    await its.administration.pause(agent)
+    await its.administration.pause(agent, entry(request.scope, "pauseAgent", agent))
     return await _answer(its, agent)
 
 
@@ -77,7 +80,7 @@ async def pause_agent(request: Request, name: str, _query: Annotated[NoQuery, Qu
 async def resume_agent(request: Request, name: str, _query: Annotated[NoQuery, Query()]) -> Response:
     """Let the mailbox of a paused agent go on."""
     its, agent = services(request), agent_name(name)
-    await its.administration.resume(agent)
+    await its.administration.resume(agent, entry(request.scope, "resumeAgent", agent))
     return await _answer(its, agent)
 
 
@@ -88,7 +91,10 @@ async def delete_agent(request: Request, name: str, query: Annotated[DeleteQuery
     Its streams end with `agent.deleted`. An agent that is later made under this name goes on above the old numbers.
     """
     its, agent = services(request), agent_name(name)
-    await its.administration.delete(agent, by=request.scope[CALLER] or "anonymous", force=query.force == "true")
+    by, force = request.scope[CALLER] or "anonymous", query.force == "true"
+    await its.administration.delete(
+        agent, by=by, force=force, entry=entry(request.scope, "deleteAgent", agent, force=force)
+    )
     return Response(status_code=204)
 
 
@@ -98,11 +104,11 @@ async def _answer(its: Services, name: str, status: int = 200, headers: Mapping[
     return Response(shown.json(), status, headers=headers, media_type=JSON)
 
 
-async def _page(its: Services, query: AgentsQuery) -> Response:
+async def _page(its: Services, names: Names, query: AgentsQuery) -> Response:
     items: list[bytes] = []
     after, scanned = query.after, 0
     while True:
-        page = await its.store.list_agents(prefix=query.prefix, after=after, limit=query.limit)
+        page = await visible.list_agents(its.store, names, prefix=query.prefix, after=after, limit=query.limit)
         last: ListedAgent
         for last in page.items:
             shown = await standing.show(its, last)

@@ -15,8 +15,10 @@ from ..errors import (
     Damaged,
     ForeignOrigin,
     InvalidRequest,
+    KeyNotFound,
     MalformedBody,
     MisdirectedHost,
+    MissingScope,
     NoBackup,
     NotFound,
     ServiceError,
@@ -33,6 +35,7 @@ from .references import reference
 
 JSON = "application/json"
 SQLITE = "application/vnd.sqlite3"
+METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 MERGE_PATCH = "application/merge-patch+json"
 
 Answers = Mapping[int, Mapping[str, Any]]
@@ -40,7 +43,7 @@ Errors = tuple[type[ServiceError], ...]
 
 PROBED: Errors = (InvalidRequest, BodyTooLarge)
 """What any request can be answered, probes included."""
-EVERYWHERE: Errors = (*PROBED, Unauthorized, MisdirectedHost)
+EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost)
 """What any request but a probe can be answered."""
 READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""
@@ -48,7 +51,7 @@ WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable, Damaged)
 """What writing to it can."""
 BODY: Errors = (MalformedBody, UnsupportedMediaType)
 """What reading a JSON body can."""
-ADDRESSED = frozenset({AgentNotFound, TurnNotFound, ToolNotFound})
+ADDRESSED = frozenset({AgentNotFound, TurnNotFound, ToolNotFound, KeyNotFound})
 
 
 def responses(answers: Answers, *raised: type[ServiceError], always: Errors = EVERYWHERE) -> dict[int | str, Any]:
@@ -100,7 +103,15 @@ TOOL = {200: answer("Tool", "The tool.", example="tool")}
 TOOLS = {200: answer("ToolPage", "A page of tools.")}
 INFO = {200: answer("Info", "What runs here.")}
 LIMITS = {200: answer("Limits", "The limits.")}
+PROBLEM = {200: answer("Explanation", "What it means and what to do.")}
+PROBLEMS = {200: answer("ExplanationPage", "All of them.")}
 HEALTH = {200: answer("Health", "Yes.")}
+METRICS: Answers = {
+    200: {
+        "description": "The text format of Prometheus.",
+        "content": {METRICS_TEXT.partition(";")[0]: {"schema": {"type": "string"}}},
+    }
+}
 DELETED = {204: no_content("It is deleted.")}
 
 # --- whole routes ----------------------------------------------------------------------------------------------------

@@ -143,12 +143,20 @@ EVENTS: Mapping[str, Any] = {
 ENDED = TurnEnded("The turn had ended (completed) before it could be cancelled.", turn=TURN_COMPLETED)
 """The one problem that has a turn in it."""
 
+CREATE_KEY: Mapping[str, Any] = {
+    "name": "the support desk's page", "scopes": ["stream:read@support-*", "turns:write@support-*"],
+    "expires_in": 7_776_000,
+}  # fmt: skip
+CREATE_TICKET: Mapping[str, Any] = {"agents": ["greeter"]}
+
 NAMED: Mapping[str, Any] = {
     "create-agent": CREATE_AGENT,
     "patch-agent": PATCH_AGENT,
     "submit": SUBMIT,
     "submit-batch": SUBMIT_BATCH,
     "cancel": CANCEL,
+    "create-key": CREATE_KEY,
+    "create-ticket": CREATE_TICKET,
     "agent": AGENT,
     "tool": TOOL,
     "turn-queued": TURN_QUEUED,

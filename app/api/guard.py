@@ -1,31 +1,59 @@
-"""What every request passes first, as one plain ASGI layer: Host, Origin, key, size; and what every answer carries.
+"""What every request passes first, as one plain ASGI layer: Host, Origin, key, scope, size; and what every answer has.
 
 The order is the threat's: a page of somebody else's that reaches this port by DNS rebinding shows a foreign Host
-(CVE-2025-66414 and its kin), by a cross-site write a foreign Origin; only then is the caller asked for a key. Probes
-are let in, because those who send them know neither the name nor the key.
+(CVE-2025-66414 and its kin), by a cross-site write a foreign Origin; only then is the caller asked for a key, and the
+key for what it allows. Probes are let in, because those who send them know neither the name nor the key.
 """
 
 import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..auth import AdminKey
+from ..auth import ANYBODY, Gate, Principal
 from ..clock import new_id
-from ..errors import BodyTooLarge, ForeignOrigin, MisdirectedHost, NotFound, ServiceError, Unauthorized
+from ..errors import (
+    BodyTooLarge,
+    ForeignOrigin,
+    MisdirectedHost,
+    NotFound,
+    ServiceError,
+    StoreFull,
+    Unauthorized,
+    Unavailable,
+)
+from ..logs.about import answering
+from . import scopes
+from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
+from .cors import PREFLIGHT, Cors
+from .handover import HANDOVER
 from .heads import HEADS, Heads, gather
+from .presented import is_presented, presented
 from .problems import NOWHERE, answer_of, response, unexpected
-
-CALLER = "pygents.caller"
-"""Where in the ASGI scope the caller's name is."""
+from .services import Tickets
+from .streams import not_now
 
 PROBES = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Given(Protocol):
+    """What a request was answered: ``size`` in bytes of content. Status 0: its client has left before that."""
+
+    status: int
+    size: int
+    headers: list[tuple[bytes, bytes]]
+
+
+Ended = Callable[[Scope, Given, float], None]
+"""Hears of every request that was answered, or whose stream was opened, and how many seconds that took."""
 
 LINGER_BYTES, LINGER_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is thrown away, and for how long: closing at once would reset the connection under the
@@ -56,9 +84,19 @@ class Guard:
     """``any_host`` turns the check of Host off: for a service that others reach by names that it was not told."""
 
     def __init__(
-        self, app: ASGIApp, *, key: AdminKey, max_body: int, allowed_hosts: Iterable[str], any_host: bool
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate,
+        tickets: Tickets,
+        max_body: int,
+        allowed_hosts: Iterable[str],
+        any_host: bool,
+        cors: Cors,
+        ended: Ended = lambda scope, given, seconds: None,
     ) -> None:
-        self._app, self._key, self._max_body = app, key, max_body
+        self._cors, self._ended = cors, ended
+        self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
         self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
 
@@ -67,10 +105,22 @@ class Guard:
             await self._other(scope, receive, send)
             return
         headers = scope[HEADS] = gather(scope["headers"])
-        request_id = _request_id(headers)
-        answer = _Answer(send, request_id)
+        request_id = scope[REQUEST_ID] = _request_id(headers)
+        answering.set(request_id)
+        further = self._cors.headers(headers.get(b"origin", ())) if self._cors else ()
+        answer, began = _Answer(send, request_id, further), perf_counter()
         try:
-            scope[CALLER] = self._admit(scope, headers)
+            if self._cors and self._is_preflight(scope, headers):
+                await answer.send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
+                await answer.send({"type": "http.response.body", "body": b""})
+                return
+            principal = self._admit(scope, headers)
+            if principal is None:
+                await self._by_ticket(scope, receive, answer)
+                return
+            scope[PRINCIPAL], scope[CALLER] = principal, principal.id
+            if not principal.everything:
+                scopes.check(principal, scope["method"], scope["path"])
             counted = self._counted(receive) if b"transfer-encoding" in headers else receive
             await self._app(scope, counted, answer.send)
         except (_TooLarge, BodyTooLarge):
@@ -86,6 +136,8 @@ class Guard:
             if answer.started:
                 raise
             await unexpected(request_id.decode())(scope, receive, answer.send)
+        finally:
+            self._ended(scope, answer, perf_counter() - began)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -95,20 +147,28 @@ class Guard:
 
     # --- who may come in ---------------------------------------------------------------------------------------------
 
-    def _admit(self, scope: Scope, headers: Heads) -> str:
-        """The caller's name. Raises ``ServiceError`` for a request that must not go further."""
-        caller = ""
+    def _admit(self, scope: Scope, headers: Heads) -> Principal | None:
+        """The caller; None if it has sent a ticket. Raises ``ServiceError`` for a request that must not go further."""
+        caller: Principal | None = ANYBODY
         if scope["path"].endswith("\n"):  # the router's patterns end before it
             raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
             self._check_host(headers.get(b"host", []))
             if scope["method"] not in SAFE_METHODS and b"origin" in headers:
-                _check_origin(headers[b"origin"], headers.get(b"host", []))
-            caller = self._check_key(headers)
+                self._check_origin(headers[b"origin"], headers.get(b"host", []))
+            caller = self._check_key(scope, headers)
         for length in headers.get(b"content-length", ()):
             if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
                 raise self._too_large()
         return caller
+
+    def _is_preflight(self, scope: Scope, headers: Heads) -> bool:
+        """It has no key in it, and asks for nothing but what may be asked for. Raises MisdirectedHost."""
+        asks = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+        if not asks or not self._cors.allows(headers.get(b"origin", ())):
+            return False
+        self._check_host(headers.get(b"host", []))
+        return True
 
     def _check_host(self, hosts: Sequence[bytes]) -> None:
         match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
@@ -120,14 +180,43 @@ class Guard:
                 "(PYGENTS_ALLOWED_HOSTS)."
             )
 
-    def _check_key(self, headers: Heads) -> str:
-        caller = self._key.caller(headers.get(b"authorization", []), headers.get(b"x-api-key", []))
+    def _check_origin(self, origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
+        """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
+        own = [hosts[0].lower()] if hosts else []
+        if [origin.lower().partition(b"://")[2] for origin in origins] != own and not self._cors.allows(origins):
+            raise ForeignOrigin(
+                "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS). "
+                "A program should send no Origin."
+            )
+
+    def _check_key(self, scope: Scope, headers: Heads) -> Principal | None:
+        authorization, x_api_key = headers.get(b"authorization", []), headers.get(b"x-api-key", [])
+        ticket = is_presented(scope)
+        if ticket and not authorization and not x_api_key:
+            return None
+        caller = self._gate.admit(authorization, x_api_key) if not ticket else None  # two of them are nobody's
         if caller is None:
             raise Unauthorized(
-                "Send the service's key once, as Authorization: Bearer <key> or X-API-Key: <key>.",
+                "Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return caller
+
+    async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""
+        asked = presented(scope)
+        try:
+            admission = await self._tickets.redeem(asked.token, asked.path, asked.agent)
+        except (StoreFull, Unavailable):  # an EventSource would never come back after another status
+            await not_now(answer.send)
+            return
+        scope[PRINCIPAL], scope[CALLER], scope[ADMISSION] = admission.principal, admission.principal.id, admission
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            handover = scope.get(HANDOVER)
+            if handover is None or handover.follow is None:
+                admission.leave()
 
     # --- how much may come in ----------------------------------------------------------------------------------------
 
@@ -164,17 +253,25 @@ class _Answer:
     """``send`` with the headers that every answer carries. A plain function that hands on the server's own awaitable:
     nothing is added to the cost of a stream's later frames."""
 
-    __slots__ = ("_request_id", "_send", "started")
+    __slots__ = ("_further", "_request_id", "_send", "headers", "size", "status")
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
-        self._send, self._request_id = send, request_id
-        self.started = False
+    def __init__(self, send: Send, request_id: bytes, further: Sequence[tuple[bytes, bytes]]) -> None:
+        self._send, self._request_id, self._further = send, request_id, further
+        self.status = self.size = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def started(self) -> bool:
+        return self.status > 0
 
     def send(self, message: Message) -> "asyncio.Future[None]":
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers = list(message.get("headers", ()))
+        if message["type"] == "http.response.body":
+            self.size += len(message.get("body", b""))
+        elif message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = self.headers = list(message.get("headers", ()))
             headers.append((b"x-request-id", self._request_id))
+            headers += self._further
             for name, _ in headers:
                 if name == b"cache-control":
                     break
@@ -190,13 +287,6 @@ def _request_id(headers: Heads) -> bytes:
             return given
         case _:
             return new_id().encode()
-
-
-def _check_origin(origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
-    """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
-    own = [hosts[0].lower()] if hosts else []
-    if [origin.lower().partition(b"://")[2] for origin in origins] != own:
-        raise ForeignOrigin("Only pages of this service's own origin may write; a program should send no Origin.")
 
 
 async def _linger(receive: Receive) -> None:

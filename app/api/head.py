@@ -14,5 +14,14 @@ class HeadAsGet:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD" and not scope["path"].endswith(STREAMS):
-            scope = {**scope, "method": "GET"}
-        await self._app(scope, receive, send)
+            await self._as_get(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the router finds out is told to whoever asked for HEAD."""
+        get = {**scope, "method": "GET"}
+        try:
+            await self._app(get, receive, send)
+        finally:
+            scope.update({**get, "method": "HEAD"})

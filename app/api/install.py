@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from ..auth import AdminKey
-from . import agents, operations, problems, tools, turns
+from . import agents, audit, explanations, keys, operations, problems, stream_tickets, tools, turns
+from .access_log import AccessLog, Exchanges
+from .cors import Cors
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
 from .events import event_routes
@@ -18,6 +20,7 @@ from .guard import Guard, bound_hosts
 from .guide import guide_routes
 from .handover import DirectSend
 from .head import HeadAsGet
+from .readiness import Readiness
 from .services import Services
 from .shortcut import Shortcut
 from .streams import stream_routes
@@ -65,15 +68,20 @@ class Application(FastAPI):
 def install(app: Application, services: Services) -> None:
     """Let ``app`` answer with these services. Once, before it starts."""
     settings = services.settings
-    key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
     app.state.services = services
+    app.state.readiness = Readiness(dispatcher=services.dispatcher, check=services.store.check)
     hot = [*submit_routes(services), *stream_routes(reads=services.store, hub=services.hub)]
     app.router.routes.extend((*hot, *event_routes(reads=services.store)))
+    plain = [route for route in app.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]
+    exchanges = Exchanges(access=AccessLog(settings.access_log), hot=hot, plain=plain, emit=services.emit)
     guard = partial(
         Guard,
-        key=AdminKey(key),
+        ended=exchanges.ended,
+        gate=services.gate,
+        tickets=services.tickets,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
+        cors=Cors(settings.cors_origins),
         any_host=not settings.loopback and not settings.allowed_hosts,
     )
     # Streams leave all of them once they are open: what takes them over is outermost.
@@ -82,7 +90,11 @@ def install(app: Application, services: Services) -> None:
 
 def _routes() -> list[BaseRoute]:
     return [
-        *(route for noun in (turns, agents, tools, operations) for route in noun.router.routes),
+        *(
+            route
+            for noun in (turns, agents, tools, explanations, keys, stream_tickets, audit, operations)
+            for route in noun.router.routes
+        ),
         Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),
         *docs_routes(),
         *guide_routes(),

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from ..access import rules
+from ..grants import MOST_GRANTS
 from ..nesting import MAX_NESTING
 from ..payloads import INLINE_LIMIT
 from ..runtime.encoding import Limits
@@ -9,7 +11,7 @@ from ..runtime.outcomes import MESSAGE_LIMIT, OUTPUT_BYTES, OUTPUT_VALUES
 from ..settings import Settings
 from ..streaming.ring import BATCH_BYTES
 from ..streaming.subscription import PATIENCE
-from . import events, queries, requests, submit
+from . import access_bodies, events, queries, requests, submit
 
 
 def limits_of(settings: Settings) -> Mapping[str, float]:
@@ -45,4 +47,9 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "stream_buffer_bytes": BATCH_BYTES,
         "stream_send_seconds": PATIENCE.send,
         "stream_ping_seconds": settings.ping,
+        "key_scopes": MOST_GRANTS,
+        "key_tickets": rules.MOST_TICKETS,
+        "ticket_agents": access_bodies.MOST_AGENTS,
+        "ticket_open_seconds": rules.OPEN_WITHIN_SECONDS,
+        "ticket_return_seconds": rules.RETURN_WITHIN_SECONDS,
     }

@@ -8,13 +8,13 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from ..model import NAME_PATTERN, EventType
-from . import event_schemas, examples, requests, schemas
-from .guard import PROBES
+from . import access_bodies, access_schemas, event_schemas, examples, requests, schemas
 from .links import LINKS
 from .names import TURN_ID
 from .problem_documents import problem_examples, problem_schemas
 from .raw_paths import raw_paths
 from .references import reference
+from .scopes import NEEDS
 from .summaries import SUMMARIES, TAGS
 
 VERSION = "3.2.0"
@@ -28,6 +28,9 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     "Idempotency-Replayed": {
         "description": "Only if the Idempotency-Key was known.", "schema": {"type": "string", "const": "true"},
     },
+    "Link": {
+        "description": "Where the problem is explained (RFC 8288): `</problems/…>; rel=\"help\"`.", "schema": _STRING,
+    },
     "Preference-Applied": {"description": "Only if `Prefer: wait` was honoured.", "schema": _STRING},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
     "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": _STRING},
@@ -39,12 +42,21 @@ PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "name": {"description": "Name of the agent.", "schema": {"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$"}},
     "id": {"description": "Id of the turn.", "schema": {"type": "string", "pattern": f"^{TURN_ID.pattern}$"}},
     "tool": {"description": "Name of the tool.", "schema": {"type": "string", "minLength": 1}},
+    "problem": {
+        "description": "Name of the problem, or its whole `type`.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "key": {"description": "Id of the key.", "schema": {"type": "string", "pattern": "^[0-9a-f]{12}$"}},
 }
 
-_SENT = (requests.Submit, requests.NoBody, requests.CreateAgent, requests.Merge, requests.Cancel)
+_SENT = (
+    requests.Submit, requests.NoBody, requests.CreateAgent, requests.Merge, requests.Cancel, access_bodies.CreateKey,
+    access_bodies.CreateTicket,
+)  # fmt: skip
 _SHOWN = (
     schemas.Agent, schemas.AgentPage, schemas.Turn, schemas.TurnPage, schemas.TurnBatch, schemas.Tool, schemas.ToolPage,
-    schemas.Info, schemas.Limits, schemas.Health, schemas.Problem, schemas.Mistake, *event_schemas.MODELS,
+    schemas.Info, schemas.Limits, schemas.Health, schemas.Problem, schemas.Mistake, schemas.ExplanationPage,
+    *event_schemas.MODELS, *access_schemas.MODELS,
 )  # fmt: skip
 
 
@@ -53,8 +65,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
     app.openapi_version = VERSION
     document = FastAPI.openapi(app)
     document["paths"] = _joined(document["paths"], raw_paths([str(type_) for type_ in EventType]))
-    for path, _method, operation in operations(document):
-        _complete(operation, open_to_all=path in PROBES)
+    for path, method, operation in operations(document):
+        _complete(operation, f"{method.upper()} {path}")
     document["tags"] = [dict(tag) for tag in TAGS]
     document["components"] = _components(document.get("components", {}))
     document["security"] = [{"bearer": []}, {"key": []}, {}]
@@ -80,11 +92,13 @@ def _joined(seen: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     return {path: {**seen.get(path, {}), **raw.get(path, {})} for path in sorted({*seen, *raw})}
 
 
-def _complete(operation: dict[str, Any], *, open_to_all: bool) -> None:
-    """Add what all operations have in common."""
+def _complete(operation: dict[str, Any], route: str) -> None:
+    """Add what all operations have in common, and what a key needs for this one: roles, to OpenAPI."""
     operation["summary"] = SUMMARIES[operation["operationId"]]
-    if open_to_all:
+    if (need := NEEDS.get(route)) is None:
         operation["security"] = []
+    elif need.scope is not None:
+        operation["security"] = [{"bearer": [need.scope]}, {"key": [need.scope]}, {}]
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter.update(PATH_PARAMETERS[parameter["name"]])

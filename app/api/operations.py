@@ -9,12 +9,15 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..errors import ServiceError, Unavailable
-from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, PROBED, responses
+from ..access.commands import LogEntry
+from ..errors import Unavailable
+from .caller import entry
+from .documents import BACKUP, HEALTH, INFO, JSON, LIMITS, METRICS, METRICS_TEXT, PROBED, responses
 from .download import Download
 from .limits import limits_of
 from .queries import NoQuery
-from .services import Services, services
+from .readiness import readiness
+from .services import services
 
 router = APIRouter(tags=["operations"], redirect_slashes=False)
 
@@ -28,7 +31,7 @@ async def health(_query: Annotated[NoQuery, Query()]) -> Response:
 @router.get("/readyz", operation_id="ready", responses=responses(HEALTH, Unavailable, always=PROBED))
 async def ready(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
     """The service takes turns: its store works and it is not shutting down. Needs no key."""
-    reasons = await _reasons(services(request))
+    reasons = await readiness(request).reasons()
     if reasons:
         raise Unavailable("The service does not take turns now.", headers={"Retry-After": "2"}, reasons=reasons)
     return _json({"status": "ok"})
@@ -48,24 +51,26 @@ async def limits(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
     return _json(limits_of(services(request).settings))
 
 
+@router.get("/metrics", operation_id="metrics", responses=responses(METRICS))
+async def metrics(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
+    """What Prometheus scrapes."""
+    return Response(await services(request).metrics.text(), media_type=METRICS_TEXT)
+
+
 @router.post("/backup", operation_id="backup", **BACKUP)
 async def backup(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
     """A copy of the whole database, while it is being used. `pygents restore` puts it in the place of another.
 
     The server makes it beside the database, so that there must be space for both; nothing stays behind.
     """
-    return Download(await services(request).store.backup(), f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
-
-
-async def _reasons(its: Services) -> list[str]:
-    reasons = ["draining"] if its.dispatcher.draining else []
-    if its.dispatcher.exhausted:
-        reasons.append("tools block too many event loops")
+    its = services(request)
+    copy = await its.store.backup()
     try:
-        await its.store.check()
-    except ServiceError as error:
-        reasons.append(error.detail)
-    return reasons
+        await its.store.execute(LogEntry(entry(request.scope, "backup")))
+    except BaseException:
+        copy.close()
+        raise
+    return Download(copy, f"pygents-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
 
 
 def _json(value: object) -> Response:

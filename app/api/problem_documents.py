@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import errors
 from ..errors import ServiceError
+from ..explanations.entry import URN
 from . import examples, problems
 from .references import reference
 
@@ -27,6 +28,8 @@ MEMBERS: Mapping[type[ServiceError], Mapping[str, Any]] = {
     errors.AgentBusy: {"running": _WHOLE, "queued": _WHOLE, "scheduled": _WHOLE},
     errors.TurnEnded: {"turn": reference("Turn")},
     errors.MailboxFull: {"limit": _WHOLE, "queued": {**_WHOLE, "description": "Turns that wait, delayed ones too."}},
+    errors.MissingScope: {"scope": {"type": "string", "description": "The one that it would need."}},
+    errors.TooManyTickets: {"limit": _WHOLE},
     errors.Unavailable: {"reasons": {"type": "array", "items": {"type": "string"}}},
 }
 """The further members of a problem, for a class and those that derive from it."""
@@ -37,6 +40,7 @@ HEADERS: Mapping[type[ServiceError], tuple[str, ...]] = {
     errors.Unauthorized: ("WWW-Authenticate",),
     errors.UnsupportedMediaType: ("Accept-Encoding",),
     errors.MailboxFull: ("Retry-After",),
+    errors.TooManyTickets: ("Retry-After",),
     errors.Draining: ("Retry-After",),
     errors.Unavailable: ("Retry-After",),
 }
@@ -59,7 +63,11 @@ EXAMPLES: tuple[ServiceError, ...] = (
         "(PYGENTS_ALLOWED_HOSTS)."
     ),
     errors.ForeignOrigin("Only pages of this service's own origin may write; a program should send no Origin."),
-    errors.Unauthorized("Send the service's key once, as Authorization: Bearer <key> or X-API-Key: <key>."),
+    errors.Unauthorized("Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>."),
+    errors.MissingScope("This key does not have the scope turns:write for agent 'greeter'.", scope="turns:write"),
+    errors.KeyNotFound("There is no key with the id '0198a3c47e1b'. GET /keys lists those that exist."),
+    errors.NoAdminKey("There is no key that may make and revoke keys. Make one first."),
+    errors.TooManyTickets("1000 tickets of this key are not used up. Try again later.", limit=1000),
     errors.InvalidRequest("The query is not valid.", errors=[{"pointer": "colour", "detail": "not known here"}]),
     errors.InvalidArguments(
         "The arguments do not fit tool 'greet'. GET /tools/greet has its schema.",
@@ -131,7 +139,8 @@ def problem_examples() -> dict[str, Any]:
 def _response(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
     shown = {error.type: reference(error.type, "examples") for error in raised}
     content = {"schema": _one_of(raised), "examples": shown}
-    headers = {name: reference(name, "headers") for error in raised for name in HEADERS.get(error, ())}
+    further = [name for error in raised for name in HEADERS.get(error, ())]
+    headers = {name: reference(name, "headers") for name in ("Link", *further)}
     described = " ".join(f"{error.title}." for error in raised)
     return {"description": described, "headers": headers, "content": {problems.MEDIA_TYPE: content}}
 
@@ -139,7 +148,7 @@ def _response(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
 def _one_of(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
     if len(raised) == 1:
         return reference(schema_name(raised[0]))
-    mapping = {problems.URN + error.type: reference(schema_name(error))["$ref"] for error in raised}
+    mapping = {URN + error.type: reference(schema_name(error))["$ref"] for error in raised}
     choices = [reference(schema_name(error)) for error in raised]
     return {"oneOf": choices, "discriminator": {"propertyName": "type", "mapping": mapping}}
 
@@ -150,7 +159,7 @@ def _schema(error: type[ServiceError]) -> dict[str, Any]:
         for name, shape in MEMBERS.get(base, {}).items()
     }  # fmt: skip
     properties = {
-        "type": {"type": "string", "const": problems.URN + error.type},
+        "type": {"type": "string", "const": URN + error.type},
         "title": {"type": "string", "examples": [error.title]},
         "status": {"type": "integer", "const": error.status},
         "detail": {"type": "string", "description": "For people: what is wrong and what to do."},

@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem bodies: one place, for routes, middleware and the framework's own errors alike.
 
-``type`` is a stable URN, ``urn:pygents:problem:<slug>``; the slug is the error class's ``type``. A problem never holds
-the text of an unexpected exception, a traceback, a path or SQL.
+``type`` is a stable URN, ``urn:pygents:problem:<slug>``; the slug is the error class's ``type``, and the header
+``Link`` leads to its explanation, ``/problems/<slug>``. A problem never holds the text of an unexpected exception, a
+traceback, a path or SQL.
 """
 
 import json
@@ -17,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from ..errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
+from ..explanations.entry import URN
 from .invalid import of_parameters
 
 MEDIA_TYPE = "application/problem+json"
-URN = "urn:pygents:problem:"
 NOWHERE = "There is nothing at this address. GET /openapi.json lists what there is."
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ def response(error: ServiceError) -> Response:
         **error.fields,
     }
     body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-    return Response(body, error.status, headers=error.headers, media_type=MEDIA_TYPE)
+    headers = {**error.headers, "Link": f'</problems/{error.type}>; rel="help"'}
+    return Response(body, error.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def answer_of(error: ServiceError) -> Response:

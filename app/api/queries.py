@@ -45,6 +45,14 @@ class AgentsQuery(PageQuery):
     ] = None
 
 
+class KeysQuery(PageQuery):
+    after: Annotated[str | None, Field(pattern="^[0-9a-f]{12}$", description="`next` of the page before.")] = None
+
+
+class AuditQuery(PageQuery):
+    after: Annotated[str | None, Field(pattern="^[0-9]{1,18}$", description="`next` of the page before.")] = None
+
+
 class DeleteQuery(NoQuery):
     force: Annotated[
         Literal["true", "false"], Field(description="Cancel the turns that wait or run, instead of refusing.")

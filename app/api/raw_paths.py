@@ -57,6 +57,9 @@ FROM = query(
     "after", {"type": "string", "pattern": "^([0-9]{0,18}|latest)$"},
     "Cursor, if there is no Last-Event-ID: `0`, a number, or `latest`.",
 )  # fmt: skip
+TICKET = query(
+    "ticket", {"type": "string", "pattern": "^pyt_[0-9a-f]{64}$"}, "Of `POST /stream-tickets`, instead of a key."
+)
 TAIL = query("tail", {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS}, "Begin with the last so many events.")
 LIMIT = query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS, "default": 100}, "Items per page.")
 
@@ -162,7 +165,7 @@ def _agent_stream(types: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tags": ["events"], "operationId": "streamAgent",
         "description": "Server-sent events, first the stored ones after the cursor, then live. See openapi/events.md.",
-        "parameters": [NAME, LAST_EVENT_ID, FROM, TAIL, types],
+        "parameters": [NAME, LAST_EVENT_ID, FROM, TAIL, types, TICKET],
         "responses": _numbered({200: _stream("StreamFrame")}, MalformedCursor, AgentNotFound),
     }  # fmt: skip
 
@@ -172,7 +175,7 @@ def _turn_stream(types: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tags": ["events"], "operationId": "streamTurn",
         "description": "Server-sent events, from the turn's first to its terminal one, then a clean end.",
-        "parameters": [NAME, ID, LAST_EVENT_ID, FROM, TAIL, types],
+        "parameters": [NAME, ID, LAST_EVENT_ID, FROM, TAIL, types, TICKET],
         "responses": _numbered(
             {200: _stream("TurnStreamFrame"), 204: nothing}, MalformedCursor, AgentNotFound, TurnNotFound, EventsGone
         ),

@@ -155,6 +155,29 @@ class ToolPage(Page):
     items: list[Tool]
 
 
+class Explanation(Shown):
+    """What can go wrong: what it means and what to do."""
+
+    name: str
+    kind: Literal["http", "stream.closing", "stream.reset", "turn.error"] = Field(
+        description="Where it is met: an answer's problem, a stream's reason, a failed turn's error."
+    )
+    type: str = Field(description="What stands there as `type` or `reason`.")
+    status: int | None = Field(description="Of the answer; null for all but `http`.")
+    title: str
+    meaning: str
+    remedy: str
+    repeat: Literal["no", "later", "same-key"] = Field(
+        description="Whether to send the same again: `no`, something has to change first; `later`, it passes by "
+        "itself; `same-key`, whether it was done is not known, so with the same `Idempotency-Key`."
+    )
+    links: ToolLinks
+
+
+class ExplanationPage(Page):
+    items: list[Explanation]
+
+
 class TurnBatch(Shown):
     """The turns of a batch, in its order."""
 
@@ -201,6 +224,11 @@ class Limits(Shown):
     stream_buffer_bytes: int = Field(description="What a stream holds for a slow reader.")
     stream_send_seconds: float = Field(description="A reader that takes nothing for so long is cut off.")
     stream_ping_seconds: float = Field(description="Silence before a ping.")
+    key_scopes: int = Field(description="Of one key.")
+    key_tickets: int = Field(description="Stream tickets of one key that are not void.")
+    ticket_agents: int = Field(description="Of one stream ticket.")
+    ticket_open_seconds: int = Field(description="From a ticket's issue to its stream.")
+    ticket_return_seconds: int = Field(description="From a stream's end to its next connection with the ticket.")
 
 
 class Health(Shown):

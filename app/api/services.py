@@ -8,12 +8,17 @@ from starlette.requests import Request
 
 from pygents_core.tool import Tool
 
+from ..access.records import AccessKey, Actor, Entry
+from ..auth import Gate, Principal
 from ..commands import AgentReply, Cancelled, Enqueued
+from ..grants import Grant
 from ..model import Definition
 from ..ports import Store
 from ..runtime.requests import TurnRequest
+from ..runtime.tickets import Admission
 from ..settings import Settings
 from ..streaming.hub import Hub
+from ..telemetry import Emit, silent
 
 Trouble = Literal["blocked", "stuck"]
 """``blocked``: code of the agent's turn blocks its event loop. ``stuck``: it does not stop although it was told to."""
@@ -36,22 +41,43 @@ class Submission(Protocol):
     async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued: ...
 
     async def cancel(
-        self, agent: str, turn_id: str, *, by: str, reason: str | None, cascade: bool = False
+        self,
+        agent: str,
+        turn_id: str,
+        *,
+        by: str,
+        reason: str | None,
+        cascade: bool = False,
+        entry: Entry | None = None,
     ) -> Cancelled: ...
 
 
 class Administration(Protocol):
     """Making and changing agents."""
 
-    async def create(self, definition: Definition) -> AgentReply: ...
+    async def create(self, definition: Definition, entry: Entry | None = None) -> AgentReply: ...
 
-    async def patch(self, name: str, changes: Mapping[str, Any]) -> AgentReply: ...
+    async def patch(self, name: str, changes: Mapping[str, Any], entry: Entry | None = None) -> AgentReply: ...
 
-    async def pause(self, name: str) -> AgentReply: ...
+    async def pause(self, name: str, entry: Entry | None = None) -> AgentReply: ...
 
-    async def resume(self, name: str) -> AgentReply: ...
+    async def resume(self, name: str, entry: Entry | None = None) -> AgentReply: ...
 
-    async def delete(self, name: str, *, by: str, force: bool) -> AgentReply: ...
+    async def delete(self, name: str, *, by: str, force: bool, entry: Entry | None = None) -> AgentReply: ...
+
+
+class Keys(Protocol):
+    async def create(
+        self, name: str, grants: Sequence[Grant], *, expires_at: int | None, actor: Actor
+    ) -> tuple[AccessKey, str]: ...
+
+    async def revoke(self, id: str, *, actor: Actor) -> AccessKey: ...
+
+
+class Tickets(Protocol):
+    async def issue(self, principal: Principal, agents: Sequence[str]) -> tuple[str, int]: ...
+
+    async def redeem(self, token: str, path: str, agent: str) -> Admission: ...
 
 
 class Catalogue(Protocol):
@@ -74,6 +100,12 @@ class Dispatcher(Protocol):
     def waits_for_lock(self, turn_id: str) -> bool: ...
 
 
+class Metrics(Protocol):
+    async def text(self) -> bytes:
+        """All metrics as they are now, in the format of Prometheus."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """``node`` is this process's id; ``engine`` names the database and its version.
@@ -85,11 +117,16 @@ class Services:
     hub: Hub
     submission: Submission
     administration: Administration
+    gate: Gate
+    keys: Keys
+    tickets: Tickets
     catalogue: Catalogue
     dispatcher: Dispatcher
     settings: Settings
+    metrics: Metrics
     node: str
     engine: str = ""
+    emit: Emit = silent
     code_agents: frozenset[str] = frozenset()
 
 

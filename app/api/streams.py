@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ..auth import SETTINGS_ADMIN, Held, held_by
 from ..errors import AgentNotFound, Damaged, TurnNotFound, Unavailable
 from ..model import EventType, Head, Turn
 from ..ports import Reads
@@ -21,17 +22,19 @@ from ..streaming.hub import Hub, opening_retry
 from ..streaming.subscription import farewell
 from ..streaming.watch import Watch
 from .answers import RawHeader
+from .caller import ADMISSION, PRINCIPAL
 from .connection import Connection
 from .cursors import Asked, Opening, open_agent, open_turn
 from .event_query import asked_of, query_of, types_of
 from .handover import HANDOVER, Follow
+from .presented import PARAMETER as TICKET
 
 HEADERS: tuple[RawHeader, ...] = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # or nginx holds events back
 )
-PARAMETERS = frozenset({"after", "tail", "types"})
+PARAMETERS = frozenset({"after", "tail", "types", TICKET})
 FROM_START = Asked()
 
 
@@ -81,7 +84,7 @@ class EventStreams:
         elif handover is None:
             await follow(receive)
         else:
-            handover.follow, handover.leave = follow, partial(self._hub.leave, watch)
+            handover.follow, handover.leave = follow, partial(_leave_all, partial(self._hub.leave, watch), scope)
 
     async def _begin(self, wish: Wish, scope: Scope, watch: Watch, send: Send) -> Follow | None:
         """Answer; if that has opened a stream, return what follows it and then leaves the watch."""
@@ -101,7 +104,9 @@ class EventStreams:
         else:
             await _open(wish, send, opening)
             direct = scope[HANDOVER].send if HANDOVER in scope else send
-            return partial(self._follow, wish, opening.cursor, watch, direct)
+            admission = scope.get(ADMISSION)
+            left = admission.leave if admission is not None else None
+            return partial(self._follow, wish, opening.cursor, watch, direct, _held(scope), left)
         return None
 
     async def _opening(self, wish: Wish, watch: Watch) -> Opening | None:
@@ -139,14 +144,24 @@ class EventStreams:
             watch.reaches(seq)
         return Opening(cursor)
 
-    async def _follow(self, wish: Wish, cursor: int, watch: Watch, send: Send, receive: Receive) -> None:
+    async def _follow(  # noqa: PLR0917 (its call is made in parts)
+        self,
+        wish: Wish,
+        cursor: int,
+        watch: Watch,
+        send: Send,
+        held: Held,
+        left_ticket: Callable[[], None] | None,
+        receive: Receive,
+    ) -> None:
         """Let the hub send, and wait: ``receive`` tells of a client that goes away and of a response that has ended.
 
         What is not needed while it waits is let go of: there may be very many.
         """
         subscription = self._hub.join(
-            watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, connection=Connection(send)
-        )
+            watch, cursor=cursor, turn_id=wish.turn_id, types=wish.types, send=send, connection=Connection(send),
+            held=held,
+        )  # fmt: skip
         gone = wish.gone
         del wish, cursor, send
         try:
@@ -154,8 +169,10 @@ class EventStreams:
                 pass
             left = not subscription.ending
         finally:
-            self._hub.part(watch, subscription)
+            self._hub.part(watch, subscription, held)
             self._hub.leave(watch)
+            if left_ticket is not None:
+                left_ticket()
         if left and gone is not None:
             await gone()
 
@@ -177,6 +194,17 @@ def stream_routes(*, reads: Reads, hub: Hub) -> list[Route]:
     return [Route(path, endpoint, methods=["GET"], name=name) for name, path in paths.items()]
 
 
+def _held(scope: Scope) -> Held:
+    admission = scope.get(ADMISSION)
+    return held_by(scope.get(PRINCIPAL, SETTINGS_ADMIN), admission.ticket if admission is not None else "")
+
+
+def _leave_all(leave: Callable[[], None], scope: Scope) -> None:
+    leave()
+    if (admission := scope.get(ADMISSION)) is not None:
+        admission.leave()
+
+
 async def _open(wish: Wish, send: Send, opening: Opening) -> None:
     """Say at once how to come back and where the stream stands, so that proxies and people see that it is open."""
     await _start(wish, send)
@@ -188,6 +216,11 @@ async def _answer(wish: Wish, send: Send, body: bytes) -> None:
     """A stream that ends at once, cleanly."""
     await _start(wish, send)
     await send({"type": "http.response.body", "body": body})
+
+
+async def not_now(send: Send) -> None:
+    """What is answered to a client of a stream when it passes by itself that nothing else can be."""
+    await _answer(Wish("", None, FROM_START), send, farewell("unavailable"))
 
 
 async def _start(wish: Wish, send: Send) -> None:

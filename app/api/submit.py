@@ -11,13 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..clock import system_clock
 from ..commands import Enqueued
 from ..errors import AgentNotFound, InvalidRequest, MalformedHeader, ServiceError, TurnEnded
+from ..logs.about import about
 from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from . import bodies, representations, standing
 from .answers import JSON, Answer, RawHeader
+from .caller import CALLER
 from .connection import Waiter
 from .event_query import pairs_of
-from .guard import CALLER
 from .heads import Heads, heads_of
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit, plain_submit
@@ -208,4 +209,5 @@ class _Leaving(NamedTuple):
         except (TurnEnded, AgentNotFound):
             return
         except ServiceError as error:
-            log.warning("turn %s could not be cancelled for the client that left: %s", spec.id, error)
+            of_turn = about(spec.agent, spec.id)
+            log.warning("turn %s could not be cancelled for the client that left: %s", spec.id, error, extra=of_turn)

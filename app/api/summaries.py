@@ -23,10 +23,19 @@ SUMMARIES: Mapping[str, str] = {
     "listEvents": "List an agent's events",
     "listTools": "List tools",
     "getTool": "Look at a tool",
+    "listProblems": "List what can go wrong",
+    "getProblem": "Look up what a problem means",
     "health": "Ask whether the process answers",
     "ready": "Ask whether the service takes turns",
     "info": "Ask what runs here",
     "limits": "List all limits",
+    "metrics": "Read the metrics",
+    "listKeys": "List keys",
+    "createKey": "Make a key",
+    "getKey": "Look at a key",
+    "revokeKey": "Revoke a key",
+    "createStreamTicket": "Get a ticket for a browser's stream",
+    "listAudit": "List what admins have done",
     "backup": "Download a copy of the database",
 }
 """By operation id."""
@@ -36,6 +45,8 @@ TAGS: Sequence[Mapping[str, str]] = (
     {"name": "turns", "description": "Units of work for an agent, done strictly one after the other."},
     {"name": "events", "description": "What has happened to an agent and its turns: stored, numbered, and live."},
     {"name": "tools", "description": "What agents can be asked to do."},
+    {"name": "problems", "description": "What can go wrong, what it means and what to do."},
+    {"name": "access", "description": "Keys, what they allow, tickets for browsers, and the log of what admins do."},
     {"name": "operations", "description": "For those who run the service."},
 )
 """The nouns, in the order in which one gets to know them."""

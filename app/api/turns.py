@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import AgentNotFound, InvalidRequest, TurnEnded, TurnNotFound
+from ..grants import Scope
 from ..model import PlacedTurn
-from . import bodies, standing
+from . import bodies, standing, visible
+from .caller import CALLER, entry, principal_of
 from .connection import Waiter
 from .documents import CANCEL, GET_TURN, JSON, READS, TURN, TURNS, responses
-from .guard import CALLER
 from .names import agent_name, turn_id
 from .queries import CancelQuery, TurnQuery, TurnsQuery
 from .representations import page_json
@@ -39,7 +40,8 @@ async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]
     """List the turns of all agents in the order in which they were accepted."""
     its = services(request)
     await _check_cursor(its, query.after, None)
-    page = await its.store.list_turns(status=query.status, after=query.after, limit=query.limit)
+    principal = principal_of(request.scope)
+    page = await visible.list_turns(its.store, principal, status=query.status, after=query.after, limit=query.limit)
     items = [await standing.turn_json(its, placed, whole=False) for placed in page.items]
     return Response(page_json(items, page.next), media_type=JSON)
 
@@ -65,9 +67,13 @@ async def cancel_turn(request: Request, name: str, id: str, query: Annotated[Can
     its, agent = services(request), agent_name(name)
     body = bodies.validate(Cancel, await bodies.read_optional_json(request))
     by = request.scope[CALLER] or "anonymous"
+    cascade = query.cascade == "true"
+    logged = entry(request.scope, "cancelTurn", agent, turn_id=id, cascade=cascade)
+    is_admins = principal_of(request.scope).may(Scope.ADMIN, agent)
     try:
-        cascade = query.cascade == "true"
-        reply = await its.submission.cancel(agent, turn_id(id), by=by, reason=body.reason, cascade=cascade)
+        reply = await its.submission.cancel(
+            agent, turn_id(id), by=by, reason=body.reason, cascade=cascade, entry=logged if is_admins else None
+        )
     except TurnEnded as ended:
         shown = json.loads(await standing.turn_json(its, PlacedTurn(ended.fields["turn"])))
         raise TurnEnded(ended.detail, turn=shown) from None
@@ -84,6 +90,8 @@ async def _check_cursor(its: Services, after: str | None, agent: str | None) -> 
 
 async def _turn(request: Request, wanted: str, agent: str | None, wait: int) -> Response:
     its = services(request)
+    if agent is None:  # its agent is known only now, and must be before anybody waits
+        visible.check_turn(principal_of(request.scope), await read_turn(its, wanted, None))
     try:
         if wait:
             placed = await ended(its, wanted, agent, seconds=wait, client=Waiter(request.scope, request.receive))

@@ -10,6 +10,7 @@ from ..settings import Settings
 from ..store import copying, restoring
 from ..store.lockfile import LockFile
 from .files import database_of
+from .remote import key_headers, own_url
 
 PIECE = 1 << 20
 MOST_NAMES = 10
@@ -67,7 +68,7 @@ def _copy(database: Path, target: Path, store: str | None) -> None:
         settings = settings_module.load()
         if store is not None:
             raise StartupError(f"A server uses {database}. Ask it: pygents backup {target} --url http://…") from None
-        _download(f"http://{settings.host}:{settings.port}", target, settings)
+        _download(own_url(settings), target, settings)
         return
     try:
         copying.copy_whole(database, target)
@@ -78,8 +79,7 @@ def _copy(database: Path, target: Path, store: str | None) -> None:
 def _download(url: str, target: Path, settings: Settings) -> None:
     import httpx  # noqa: PLC0415 (not for a file)
 
-    key = os.environ.get("PYGENTS_API_KEY") or (settings.admin_key.get_secret_value() if settings.admin_key else "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = key_headers(settings)
     try:
         with (
             httpx.stream(

@@ -11,12 +11,17 @@ from typing import Annotated
 import typer
 
 from ..errors import StartupError
+from . import config, deploy, key_verbs
+from .output import Output
 from .uncollected import uncollected
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Long-lived agents as a durable REST/SSE service.",
 )  # fmt: skip
+app.add_typer(config.app, name="config")
+app.add_typer(deploy.app, name="deploy")
+app.add_typer(key_verbs.app, name="keys")
 
 
 def main() -> None:
@@ -122,12 +127,16 @@ def doctor(
     full: Annotated[
         bool, typer.Option("--full", help="Read all of the file and check it; no server may use it.")
     ] = False,
+    output: Annotated[Output, typer.Option(help="Print it for people (text) or for programs (json).")] = Output.TEXT,
 ) -> None:
-    """Look at this machine; with --full at a database file: exit code 1 if it is damaged."""
+    """Look at this machine and the settings; with --full at a database file. Exit code 1 if there is a problem."""
     from .doctor import check_file, check_machine  # noqa: PLC0415
     from .files import database_of  # noqa: PLC0415
 
-    (check_file if full else check_machine)(file or database_of(None))
+    if full:
+        check_file(file or database_of(None), output)
+    else:
+        check_machine(file, output)
 
 
 @app.command()

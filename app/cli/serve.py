@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -19,11 +20,15 @@ from pygents_core.registry import AgentRegistry, ToolRegistry
 from .. import settings as settings_module
 from ..errors import StartupError
 from ..settings import Settings
+from .addresses import local_url
 from .banner import banner
+from .closed import check_closed
 from .code import load_code, load_demo
 from .uncollected import uncollected
 
 BACKLOG = 2048
+
+log = logging.getLogger("pygents")
 
 
 def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descriptor: int | None = None) -> None:
@@ -34,6 +39,7 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descri
         )
     signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
+    check_closed(settings)
     with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
         if code is not None:
             load_code(code)
@@ -70,12 +76,21 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
         raise
 
     def ready() -> None:
+        its_gate = app.state.service.services.gate
+        open_to_all = not settings.loopback and its_gate.open
+        warning = f"there is no key; everybody who reaches {settings.host} can use this service."
+        if settings.log_format == "json":  # whoever reads that reads nothing else
+            log.info("serves %s on %s", title, local_url(settings.host, port))
+            if open_to_all:
+                log.warning("%s", warning)
+            return
         print(shown, flush=True)
-        if not settings.loopback and settings.admin_key is None:
+        if settings.admin_key is None and not its_gate.open:
             print(
-                f"WARNING: there is no key; everybody who reaches {settings.host} can use this service.",
-                file=sys.stderr,
+                "Every request needs a key, as -H 'Authorization: Bearer …'; pygents keys list shows them.", flush=True
             )
+        if open_to_all:
+            print(f"WARNING: {warning}", file=sys.stderr)
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # from here on uvicorn's; it raises the signal again at the end
     try:

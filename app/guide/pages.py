@@ -23,7 +23,12 @@ TITLES = {
     "tools": "Tools",
     "streaming": "Streaming",
     "http": "HTTP",
+    "problems": "Problems",
     "operations": "Operations",
+    "security": "Security",
+    "deployment": "Deployment",
+    "observing": "Observing",
+    "runbook": "Runbook",
     "speed": "Speed",
 }
 """Every page, in the order in which they are read."""

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .. import errors
+from ..access.commands import audited
+from ..access.records import Entry
 from ..commands import AgentReply, CreateAgent, DeleteAgent, PatchAgent, Pause, Resume, Starter
 from ..model import Definition
 from ..pointers import pointer
@@ -13,7 +15,10 @@ from .catalogue import HOOK_TYPES, Tools, registered_hooks
 
 
 class Administration:
-    """``starting`` reserves a place for the turn that a resumed agent begins; ``code_agents`` are those of the code."""
+    """``starting`` reserves a place for the turn that a resumed agent begins; ``code_agents`` are those of the code.
+
+    What is done with an ``entry`` is in the audit log, in the same transaction.
+    """
 
     def __init__(
         self,
@@ -26,28 +31,28 @@ class Administration:
         self._store, self._catalogue = store, catalogue
         self._starting, self._code_agents = starting, code_agents
 
-    async def create(self, definition: Definition) -> AgentReply:
+    async def create(self, definition: Definition, entry: Entry | None = None) -> AgentReply:
         """Create an agent, or find it as it is defined. Raises InvalidRequest (unknown tool or hook), AgentExists."""
         self._check({"tools": definition.tools, "hooks": definition.hooks})
-        return await self._store.execute(CreateAgent(definition))
+        return await self._store.execute(audited(CreateAgent(definition), entry))
 
-    async def patch(self, name: str, changes: Mapping[str, Any]) -> AgentReply:
+    async def patch(self, name: str, changes: Mapping[str, Any], entry: Entry | None = None) -> AgentReply:
         """Apply a merge patch (RFC 7396). Raises InvalidRequest, AgentNotFound, CodeAgent."""
         self._check(changes)
-        return await self._store.execute(PatchAgent(name, changes, self._code_agents))
+        return await self._store.execute(audited(PatchAgent(name, changes, self._code_agents), entry))
 
-    async def pause(self, name: str) -> AgentReply:
+    async def pause(self, name: str, entry: Entry | None = None) -> AgentReply:
         """Begin no further turn of it, durably; the running one goes on. Raises AgentNotFound."""
-        return await self._store.execute(Pause(name))
+        return await self._store.execute(audited(Pause(name), entry))
 
-    async def resume(self, name: str) -> AgentReply:
+    async def resume(self, name: str, entry: Entry | None = None) -> AgentReply:
         """Let its mailbox go on. Raises AgentNotFound."""
         with self._starting() as starter:
-            return await self._store.execute(Resume(name, starter))
+            return await self._store.execute(audited(Resume(name, starter), entry))
 
-    async def delete(self, name: str, *, by: str, force: bool) -> AgentReply:
+    async def delete(self, name: str, *, by: str, force: bool, entry: Entry | None = None) -> AgentReply:
         """End its log, with ``force`` its turns first. Raises AgentNotFound, AgentBusy, CodeAgent."""
-        return await self._store.execute(DeleteAgent(name, by, force, self._code_agents))
+        return await self._store.execute(audited(DeleteAgent(name, by, force, self._code_agents), entry))
 
     def _check(self, named: Mapping[str, Any]) -> None:
         unknown = [*self._unknown_tools(named.get("tools") or ()), *_unknown_hooks(named.get("hooks") or {})]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import Damaged
+from ..logs.about import about
 
 log = logging.getLogger("pygents.damages")
 
@@ -26,4 +27,4 @@ class Damages:
         except Damaged as damage:
             if agent not in self._agents:
                 self._agents.add(agent)
-                log.error("agent %s stands still, all others are served: %s", agent, damage.detail)
+                log.error("agent %s stands still, all others are served: %s", agent, damage.detail, extra=about(agent))

@@ -17,6 +17,7 @@ from ..clock import Clock
 from ..commands import Claim, Claimed, Recover, Starter
 from ..draft import is_gone
 from ..errors import AgentNotFound, Damaged, ServiceError
+from ..logs.about import about
 from ..model import TurnStatus
 from ..ports import Notice, Store
 from .capacity import Capacity
@@ -79,6 +80,10 @@ class Dispatcher:
     def exhausted(self) -> bool:
         """Whether code that blocks its event loop has as many workers as there may be."""
         return self._executor.exhausted
+
+    def running(self) -> int:
+        """How many turns have begun and not ended."""
+        return len(self._executor.running())
 
     def blocks(self) -> tuple[Block, ...]:
         """Which code blocks its event loop right now: whose it is, where it is, since when."""
@@ -206,7 +211,7 @@ class Dispatcher:
             except AgentNotFound:  # deleted in the meantime
                 return
             except ServiceError as error:
-                log.warning("agent %s could not be claimed: %s", name, error)
+                log.warning("agent %s could not be claimed: %s", name, error, extra=about(name))
                 return
             self._wait_for_lock(claimed, starter)
 

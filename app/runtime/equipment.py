@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ..model import Begun, Turn
 from ..ports import Store
+from ..telemetry import Emit, silent
 from .capacity import Capacity
 from .encoding import Limits
 from .roster import Roster
@@ -18,6 +19,7 @@ class Equipment(NamedTuple):
     submission: Submission
     capacity: Capacity
     limits: Limits
+    emit: Emit = silent
 
 
 def new_scribe(

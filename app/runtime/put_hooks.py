@@ -9,6 +9,7 @@ from pygents_core.hooks import AgentHook
 from pygents_core.turn import Turn as CoreTurn
 
 from ..errors import SubmitRejected, Unavailable
+from ..logs.about import about
 from ..model import Definition
 from .outcomes import text_of
 from .roster import Roster
@@ -46,7 +47,9 @@ class PutHooks:
         try:
             await self._workers.call(partial(self._roster.agent(definition).tell_put, turn), limit)
         except TimeoutError:
-            log.warning("the AFTER_PUT hooks of agent %s did not end in time", definition.name)
+            log.warning(
+                "the AFTER_PUT hooks of agent %s did not end in time", definition.name, extra=about(definition.name)
+            )
 
     def _limit(self, definition: Definition, kind: AgentHook) -> float:
         return self._hook_timeout * max(1, len(definition.hooks[kind.value]))

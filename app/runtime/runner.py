@@ -9,7 +9,7 @@ to another worker, and later they write its end if that is due; what the runner 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -18,8 +18,11 @@ from pygents_core.turn import StopReason
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import failpoints
+from ..clock import system_clock
 from ..errors import ServiceError
+from ..logs.about import about
 from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
+from ..telemetry import Entered
 from .claiming import Claiming, NotBegun
 from .encoding import encode_memory, encode_value
 from .entry import Entry
@@ -92,6 +95,10 @@ class Runner:
         return self.definition.name
 
     @property
+    def _about(self) -> Mapping[str, object]:
+        return about(self.agent, self.turn.id, self.turn.attempt)
+
+    @property
     def has_begun(self) -> bool:
         return self._scribe is not None
 
@@ -122,7 +129,8 @@ class Runner:
     async def _end_tasks(self) -> None:
         """What the code has started is its code, too: the turn has not ended before that has stopped."""
         self._stopping.leave(self._code_ended())
-        log.info("turn %s leaves tasks behind, which are cancelled: %s", self.turn.id, ", ".join(self._tasks.names()))
+        left = ", ".join(self._tasks.names())
+        log.info("turn %s leaves tasks behind, which are cancelled: %s", self.turn.id, left, extra=self._about)
         await self._tasks.end()
 
     async def _fail_unbegun(self) -> None:
@@ -188,6 +196,7 @@ class Runner:
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
         """From here on the code is this turn's: what it sends is fenced by it, what it starts ends with it."""
         self._tasks.enter()
+        self._kit.emit(Entered(max(0, system_clock() - (begun.turn.start_time or 0)) / 1_000_000))
         sender = Sender(begun)
         running_sender.set(sender)
         core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent
@@ -299,7 +308,7 @@ class Runner:
 
     def _give_up(self) -> None:
         self.abandoned = True
-        log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent)
+        log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent, extra=self._about)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -321,7 +330,10 @@ class Runner:
         elif self.abandoned and self._outside is None:
             self._scribe.release()
         else:
-            self._scribe.finish(self._code_ended(task))
+            ending = self._code_ended(task)
+            if ending.outcome.status is TurnStatus.ERROR and log.isEnabledFor(logging.DEBUG):  # it may quote arguments
+                log.debug("turn %s ends as an error", self.turn.id, exc_info=self._error, extra=self._about)
+            self._scribe.finish(ending)
         if not self.was_refused:
             self._error = None  # its traceback holds this runner, and all that the code held
 

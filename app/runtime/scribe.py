@@ -5,7 +5,7 @@ Nothing here is a task: the end is carried by callbacks of the store's futures, 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from .. import payloads
 from ..commands import Finish, Finished, Release
 from ..errors import Fenced, StoreFull, Unavailable
+from ..logs.about import about
 from ..model import Begun, Outcome, Turn, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
@@ -114,14 +115,22 @@ class Scribe:
         if isinstance(error, StoreFull | Unavailable):
             self._loop.call_later(RETRY_SECONDS, self._execute, command)
         elif error is not None and not isinstance(error, Fenced):
-            log.error("the end of %s cannot be stored as it is: %r", self._begun.turn.ref, error)
+            log.error("the end of %s cannot be stored as it is: %r", self._begun.turn.ref, error, extra=self._about())
             self._loop.call_later(REPEAT_SECONDS, self._execute, _bare(command))
         elif error is not None and isinstance(command, Finish) and not command.hold:
             # A deleted agent stays owned until its code has stopped. If it has another owner, this changes nothing.
-            log.debug("%s: its end was not accepted, the agent was deleted or has another owner", self._begun.turn.ref)
+            log.debug(
+                "%s: its end was not accepted, the agent was deleted or has another owner",
+                self._begun.turn.ref,
+                extra=self._about(),
+            )
             self._execute(self._release())
         else:
             self._written(command, done.result() if error is None and not done.cancelled() else None)
+
+    def _about(self) -> Mapping[str, object]:
+        turn = self._begun.turn
+        return about(turn.spec.agent, turn.id, turn.attempt)
 
     def _written(self, command: Finish | Release, reply: object) -> None:
         self.has_ended = True

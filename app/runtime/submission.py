@@ -17,6 +17,8 @@ from pygents_core.serialization import decode_arguments, encode
 from pygents_core.turn import Turn as CoreTurn
 
 from .. import errors
+from ..access.commands import LogEntry, audited
+from ..access.records import Entry
 from ..clock import new_id
 from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
 from ..model import CancelRequest, Definition, KeyRecord, TurnRef, TurnSpec
@@ -146,7 +148,14 @@ class Submission:
         return await self._spec(agent, request, lineage)
 
     async def cancel(
-        self, agent: str, turn_id: str, *, by: str, reason: str | None, cascade: bool = False
+        self,
+        agent: str,
+        turn_id: str,
+        *,
+        by: str,
+        reason: str | None,
+        cascade: bool = False,
+        entry: Entry | None = None,
     ) -> Cancelled:
         """Cancel a turn, with ``cascade`` also those that came of it, and of those in turn, whatever became of itself.
 
@@ -155,10 +164,12 @@ class Submission:
         """
         request = CancelRequest(by, reason)
         try:
-            cancelled = await self._store.execute(Cancel(agent, turn_id, request))
+            cancelled = await self._store.execute(audited(Cancel(agent, turn_id, request), entry))
         except errors.TurnEnded as ended:
             if not cascade or not await self._cancel_descendants(TurnRef(agent, turn_id), request):
                 raise
+            if entry is not None:
+                await self._store.execute(LogEntry(entry))
             return Cancelled(ended.fields["turn"], asked=False)
         if cascade:
             await self._cancel_descendants(TurnRef(agent, turn_id), request)

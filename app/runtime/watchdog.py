@@ -6,10 +6,13 @@ must have been in the same step of the same task all the time. Nothing of this c
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 
 from ..clock import Clock
+from ..logs.about import about
+from ..telemetry import Blocked, Emit, Lagged, silent
 from .executor import Executor
 from .standstill import Standstill
 from .worker import Block, Worker
@@ -31,14 +34,16 @@ class Probe:
         self._worker = worker
         self._task: asyncio.Task[object] | None = None
         self._is_out = False
-        self.waited = 0.0
+        self._sent_at = 0.0
+        self.waited = self.lag = 0.0
+        """``waited``: seconds in one step, so far. ``lag``: how long the last round has taken."""
 
     @property
     def is_back(self) -> bool:
         return not self._is_out
 
     def send(self) -> None:
-        self._is_out, self._task, self.waited = True, None, 0.0
+        self._is_out, self._task, self.waited, self._sent_at = True, None, 0.0, monotonic()
         self._worker.soon(self._came_round)
 
     def stands(self, passed: float) -> bool:
@@ -49,14 +54,15 @@ class Probe:
         return self.waited >= PATIENCE_SECONDS
 
     def _came_round(self) -> None:
+        self.lag = monotonic() - self._sent_at
         self._is_out = False
 
 
 class Watchdog:
     """Lives on the loop that calls ``start``, until ``stop``; that must be another one than those it watches."""
 
-    def __init__(self, *, workers: Workers, executor: Executor, clock: Clock) -> None:
-        self._workers, self._executor, self._clock = workers, executor, clock
+    def __init__(self, *, workers: Workers, executor: Executor, clock: Clock, emit: Emit = silent) -> None:
+        self._workers, self._executor, self._clock, self._emit = workers, executor, clock, emit
         self._probes: dict[Worker, Probe] = {}
         self._standstill = Standstill()
         self._looked_at = self._swept_at = 0.0
@@ -80,7 +86,9 @@ class Watchdog:
                 self._look(monotonic())
             except Exception:
                 log.exception("looking for blocked loops failed; trying again")
+            due = monotonic() + LOOK_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
+            self._emit(Lagged("http", max(0.0, monotonic() - due)))
 
     def _look(self, now: float) -> None:
         self._standstill.wind()
@@ -100,6 +108,8 @@ class Watchdog:
     def _look_at(self, worker: Worker, passed: float) -> None:
         probe = self._probes.setdefault(worker, Probe(worker))
         if probe.is_back:
+            if probe.lag:
+                self._emit(Lagged("worker", probe.lag))
             if worker.block is not None:
                 self._came_back(worker, worker.block)
             probe.send()
@@ -108,6 +118,7 @@ class Watchdog:
             if worker.block is None or worker.block.task is not task:
                 worker.block = self._find(worker, task, probe.waited)
                 _report(worker.block, probe.waited)
+                self._emit(Blocked(worker.block.agent))
             self._make_way(worker)
         elif worker.block is not None:
             self._make_way(worker)
@@ -123,6 +134,7 @@ class Watchdog:
             worker=worker.name,
             agent=runner.agent if runner is not None else None,
             turn_id=runner.turn.id if runner is not None else None,
+            attempt=runner.turn.attempt if runner is not None else None,
             stack=worker.stack(),
             since=self._clock() - round(waited * 1_000_000),
             task=task,
@@ -130,15 +142,19 @@ class Watchdog:
 
     def _came_back(self, worker: Worker, block: Block) -> None:
         seconds = (self._clock() - block.since) / 1_000_000
-        log.warning("%s was blocked by %s for %.1f s", block.worker, _culprit(block), seconds)
+        log.warning("%s was blocked by %s for %.1f s", block.worker, _culprit(block), seconds, extra=_about(block))
         worker.block = None
 
 
 def _report(block: Block, waited: float) -> None:
     log.error(
         "%s has been blocked for %.1f s by %s: everything else that runs there waits for it. Its code is here:\n%s",
-        block.worker, waited, _culprit(block), block.stack.rstrip(),
+        block.worker, waited, _culprit(block), block.stack.rstrip(), extra=_about(block),
     )  # fmt: skip
+
+
+def _about(block: Block) -> Mapping[str, object] | None:
+    return about(block.agent, block.turn_id, block.attempt) if block.agent is not None else None
 
 
 def _culprit(block: Block) -> str:

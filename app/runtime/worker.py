@@ -28,7 +28,7 @@ STACK_FRAMES = 50
 
 
 class Block(NamedTuple):
-    """Code that does not give its event loop back. ``agent`` and ``turn_id`` are None if it is not a turn's.
+    """Code that does not give its event loop back. ``agent``, ``turn_id`` and ``attempt`` are None if it is no turn's.
 
     ``since`` in microseconds since the epoch; ``stack`` as in a traceback, the innermost frame last.
     """
@@ -39,6 +39,7 @@ class Block(NamedTuple):
     stack: str
     since: int
     task: "asyncio.Task[Any] | None" = None
+    attempt: int | None = None
 
 
 class Worker:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ..clock import new_id
 from .inspection import compare, inspect
+from .owning import open_own
 from .sqlite_rows import events_ever
 from .syncing import sync
 
@@ -17,7 +18,7 @@ SUFFIX = ".copy-"
 
 def copy_to(database: Path, target: Path) -> None:
     """``target`` must not exist; it is on the disk when this returns. Raises ``sqlite3.Error`` and leaves nothing."""
-    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # for its owner only, from the first byte
+    os.close(open_own(target, os.O_RDWR | os.O_EXCL))  # for its owner only, from the first byte
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as db:
             db.execute("VACUUM INTO ?", (str(target),))

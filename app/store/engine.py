@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol, TypeVar
 
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
-from ..ports import OldLogs
+from ..ports import Measures, OldLogs
+from .access import AccessReads, AccessRows
 
 T = TypeVar("T")
 
 
 class Rows(Protocol):
     """Reads and writes of one transaction at a time. What was written is seen by the reads that follow in it."""
+
+    @property
+    def access(self) -> AccessRows:
+        """Keys, tickets and the audit log, in the same transaction."""
+        ...
 
     def begin(self) -> None: ...
 
@@ -81,6 +87,9 @@ class Rows(Protocol):
 class Snapshot(Protocol):
     """Committed state, read synchronously: the reads of ``ports.Reads``, without their loop."""
 
+    @property
+    def access(self) -> AccessReads: ...
+
     def get_agent(self, name: str) -> ListedAgent | None: ...
 
     def list_agents(self, prefix: str, after: str | None, limit: int) -> Page: ...
@@ -105,6 +114,10 @@ class Snapshot(Protocol):
 
     def old_logs(self, before: int, now: int, after: int) -> OldLogs: ...
 
+    def measure(self) -> Measures:
+        """Without the sizes of files."""
+        ...
+
 
 class Engine(Protocol):
     @property
@@ -125,6 +138,10 @@ class Engine(Protocol):
 
     def purge(self, deleted_before: int, limit: int) -> int:
         """As ``ports.Store.purge``, in a transaction of its own, on the writing thread."""
+        ...
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the database's file and of its write-ahead log; 0 for what there is not."""
         ...
 
     def backup(self) -> BinaryIO:

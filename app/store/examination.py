@@ -20,9 +20,12 @@ from .fetching import fetch_all
 from .inspection import compare, inspect
 from .lockfile import LockFile
 from .migrations import APPLICATION_ID
+from .sqlite_access import entry_of, key_of
 from .sqlite_rows import events_ever
 from .statements import statements
 
+ACCESS_VERSION = 2
+"""Of the schema; a backup from before has no keys."""
 MOST_PROBLEMS = 100
 """What is told of one kind of check; the rest is only counted."""
 
@@ -71,6 +74,7 @@ class _Examination:
             self._guarded(lambda: compare(self._path, found and found.mark, events_ever(self._db)))
             self._guarded(self._check_agents)
             self._guarded(self._check_strays)
+            self._guarded(self._check_access)
         return self._report
 
     def _guarded(self, check: Callable[[], Any]) -> Any:
@@ -177,6 +181,17 @@ class _Examination:
         for name, *row in self._rows("examine_memories"):
             self._report.counted["memories"] += 1
             self._checked(partial(codec.memory_of, tuple(row), name))
+
+    def _check_access(self) -> None:
+        if self._db.execute("PRAGMA user_version").fetchone()[0] < ACCESS_VERSION:
+            return
+        for row in self._rows("examine_keys"):
+            self._report.counted["keys"] += 1
+            if key_of(row).damaged:
+                self._report.add(_brief(Damaged(f"The key {row[0]!r}")))
+        for row in self._rows("examine_audit"):
+            self._report.counted["audit entries"] += 1
+            self._checked(partial(entry_of, row))
 
     def _checked(self, read: Callable[[], object]) -> None:
         try:

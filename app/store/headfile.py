@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from .owning import open_own
 from .syncing import sync
 
 _FORMAT = struct.Struct("<8sBQ36s")
@@ -56,7 +57,7 @@ class HeadFile:
 
     def __init__(self, database: Path, *, synced: bool, events: int) -> None:
         """``events``: those that are there. Raises ``OSError``."""
-        self._descriptor = os.open(path_of(database), os.O_RDWR | os.O_CREAT, 0o600)
+        self._descriptor = open_own(path_of(database))
         self._synced, self._boot = synced, _boot_id()
         if not synced:
             try:

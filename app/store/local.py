@@ -3,13 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, BinaryIO
 
+from ..access.records import AccessKey, Ticket
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
 from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
-from ..ports import Listener, OldLogs
+from ..ports import Listener, Measures, OldLogs
+from ..telemetry import Committed, Emit, silent
+from .access import all_keys
 from .committer import Committer
 from .engine import Engine
 from .script import Answer, apply_batch
@@ -23,8 +27,8 @@ CHECK_SECONDS = 5.0
 class LocalStore:
     """Implements ``ports.Store``: commands go through the committer, reads straight to the engine."""
 
-    def __init__(self, *, engine: Engine, clock: Clock) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, *, engine: Engine, clock: Clock, emit: Emit = silent) -> None:
+        self._engine, self._clock, self._emit = engine, clock, emit
         self._committer = Committer(apply=self._apply)
         self._copying = asyncio.Lock()  # one at a time: each takes as much space as the database
         self._closed = False
@@ -42,6 +46,11 @@ class LocalStore:
     async def backup(self) -> BinaryIO:
         async with self._copying:
             return await asyncio.to_thread(self._engine.backup)
+
+    async def measure(self) -> Measures:
+        measures = await self._engine.read(lambda snapshot: snapshot.measure())
+        database, log = self._engine.sizes()
+        return measures._replace(database_bytes=database, log_bytes=log)
 
     async def check(self) -> None:
         try:
@@ -105,5 +114,20 @@ class LocalStore:
     async def old_logs(self, before: int, now: int, after: int = 0) -> OldLogs:
         return await self._engine.read(lambda snapshot: snapshot.old_logs(before, now, after))
 
+    async def all_keys(self) -> list[AccessKey]:
+        return await self._engine.read(lambda snapshot: all_keys(snapshot.access))
+
+    async def list_keys(self, *, after: str | None = None, limit: int = 100) -> Page:
+        return await self._engine.read(lambda snapshot: snapshot.access.list_keys(after, limit))
+
+    async def list_audit(self, *, after: int = 0, limit: int = 100) -> Page:
+        return await self._engine.read(lambda snapshot: snapshot.access.list_audit(after, limit))
+
+    async def get_ticket(self, digest: bytes) -> Ticket | None:
+        return await self._engine.read(lambda snapshot: snapshot.access.ticket(digest))
+
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
-        return apply_batch(self._engine, commands, self._clock())
+        began = perf_counter()
+        answers = apply_batch(self._engine, commands, self._clock())
+        self._emit(Committed(len(commands), perf_counter() - began))
+        return answers

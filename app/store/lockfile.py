@@ -2,10 +2,13 @@
 
 import fcntl
 import os
+import struct
+import sys
 import threading
 from pathlib import Path
 
 from ..errors import StartupError
+from .owning import open_own
 
 _held: set[tuple[int, int]] = set()
 _held_gate = threading.Lock()
@@ -22,7 +25,7 @@ class LockFile:
         with _held_gate:
             if path.exists() and _key(os.stat(path)) in _held:  # found out without opening: closing would free it
                 raise _refusal(database, str(os.getpid()))
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._descriptor = open_own(path)
             try:
                 self._key = self._take(database)
             except BaseException:
@@ -45,6 +48,38 @@ class LockFile:
         with _held_gate:
             _held.discard(self._key)
             os.close(self._descriptor)
+
+
+def holder(database: Path) -> int | None:
+    """The process that holds the lock, found out without taking it: a server that starts meanwhile is not disturbed.
+
+    None if there is none, or on a system of which it cannot be found out.
+    """
+    path = database.with_name(database.name + ".lock")
+    form = _FLOCK.get(sys.platform)
+    if form is None or not path.exists():
+        return None
+    if _key(os.stat(path)) in _held:  # ours: opening and closing it would free it
+        return os.getpid()
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        names, layout = form
+        asked = {"type": fcntl.F_RDLCK, "whence": os.SEEK_SET, "start": 0, "length": 0, "pid": 0}
+        told = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *(asked[name] for name in names)))
+        found = dict(zip(names, struct.unpack(layout, told), strict=True))
+        return int(found["pid"]) if found["type"] != fcntl.F_UNLCK else None
+    finally:
+        os.close(descriptor)
+
+
+_FLOCK = {
+    "linux": (("type", "whence", "start", "length", "pid"), "hhqqi4x"),
+    "darwin": (("start", "length", "pid", "type", "whence"), "qqihh"),
+}
+"""``struct flock`` of fcntl(2): the order of its members, and how they lie in memory."""
 
 
 def _key(status: os.stat_result) -> tuple[int, int]:

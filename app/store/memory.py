@@ -2,108 +2,23 @@
 
 import threading
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import dropwhile, islice, takewhile
+from collections.abc import Callable, Sequence
+from itertools import dropwhile, islice
 from typing import BinaryIO
 
 from ..errors import NoBackup
 from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
-from ..ports import OldLogs
+from ..ports import Measures, OldLogs
 from .engine import Snapshot, T
-
-
-@dataclass(slots=True)
-class _Agent:
-    """All that is kept of one agent. ``mailbox`` maps positions to turns; ``numbers`` are its turns by acceptance.
-
-    Turns up to ``floor`` are of a deleted agent that had the name before. ``late`` are queued turns that were delayed.
-    """
-
-    head: Head
-    floor: int = 0
-    events: list[Event] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    mailbox: dict[int, str] = field(default_factory=dict)
-    scheduled: dict[str, None] = field(default_factory=dict)
-    late: dict[str, None] = field(default_factory=dict)
-    records: dict[tuple[str, str], KeyRecord] = field(default_factory=dict)
-    memory: bytes | None = None
-
-
-class Tables:
-    """The stored state, and how both sides look into it."""
-
-    def __init__(self) -> None:
-        self.agents: dict[str, _Agent] = {}
-        self.names: list[str] = []
-        self.turns: dict[str, Turn] = {}
-        self.order: list[str] = []
-        self.numbers: dict[str, int] = {}
-        self.deleted: list[_Agent] = []
-
-    def agent(self, name: str) -> _Agent | None:
-        agent = self.agents.get(name)
-        return agent if agent is not None and not agent.head.deleted else None
-
-    def turn(self, turn_id: str) -> Turn | None:
-        """Not one of a deleted agent."""
-        turn = self.turns.get(turn_id)
-        agent = self.agent(turn.spec.agent) if turn is not None else None
-        return turn if agent is not None and self.numbers[turn_id] > agent.floor else None
-
-    def queued(self, agent: _Agent) -> Iterable[Turn]:
-        """Turns that wait in the mailbox, in its order."""
-        for position in range(agent.head.begun + 1, agent.head.joined + 1):
-            turn = self.turns.get(agent.mailbox.get(position, ""))
-            if turn is not None and turn.status is TurnStatus.QUEUED:
-                yield turn
-
-    def purge(self, deleted_before: int, limit: int) -> int:
-        removed = 0
-        for agent in tuple(self.deleted):
-            if (agent.head.deleted_at or 0) < deleted_before and removed < limit:
-                removed += self._purge(agent, limit - removed)
-        return removed
-
-    def _purge(self, agent: _Agent, limit: int) -> int:
-        turns, events = agent.numbers[:limit], len(agent.events[:limit])
-        for number in turns:
-            self.numbers.pop(self.order[number - 1])
-            self.turns.pop(self.order[number - 1])
-        agent.numbers, agent.events = agent.numbers[len(turns) :], agent.events[events:]
-        if not agent.numbers and not agent.events:
-            self.deleted.remove(agent)
-            agent.records, agent.memory = {}, None
-        return len(turns) + events
-
-    def forget(self, agent: _Agent, turn_id: str) -> None:
-        number, turn = self.numbers.pop(turn_id), self.turns.pop(turn_id)
-        agent.numbers.remove(number)
-        self.order[number - 1] = ""
-        agent.mailbox.pop(turn.position or 0, None)
-
-    def placed(self, turn: Turn) -> PlacedTurn:
-        if turn.status is not TurnStatus.QUEUED or turn.position is None:
-            return PlacedTurn(turn)
-        agent, position = self.agents[turn.spec.agent], turn.position
-        if agent.head.joined - agent.head.begun == agent.head.queued:  # without holes
-            return PlacedTurn(turn, position - agent.head.begun)
-        before = (other.position or 0 for other in self.queued(agent))
-        return PlacedTurn(turn, sum(1 for _ in takewhile(lambda other: other <= position, before)))
-
-    def oldest_queued_at(self, agent: _Agent) -> int | None:
-        """The first in the mailbox, or the first of those that joined late."""
-        on_time = next((turn for turn in self.queued(agent) if turn.spec.not_before is None), None)
-        late = self.turns[min(agent.late, key=self.numbers.__getitem__)] if agent.late else None
-        return min((turn.created_at for turn in (on_time, late) if turn is not None), default=None)
+from .measuring import measured
+from .memory_tables import StoredAgent, Tables
 
 
 class MemoryRows:
     """The writer's side. A lock is held from begin to the end, so that reads see whole batches."""
 
     def __init__(self, tables: Tables, lock: threading.Lock) -> None:
-        self._tables, self._lock = tables, lock
+        self._tables, self._lock, self.access = tables, lock, tables.access
 
     def begin(self) -> None:
         self._lock.acquire()
@@ -171,7 +86,7 @@ class MemoryRows:
         if agent is None:
             insort(self._tables.names, head.name)
         if agent is None or (agent.head.deleted and not head.deleted):
-            self._tables.agents[head.name] = _Agent(head, floor=len(self._tables.order))
+            self._tables.agents[head.name] = StoredAgent(head, floor=len(self._tables.order))
         else:
             agent.head = head
 
@@ -207,7 +122,7 @@ class MemorySnapshot:
     """The readers' side; called with the lock held."""
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+        self._tables, self.access = tables, tables.access
 
     def get_agent(self, name: str) -> ListedAgent | None:
         agent = self._tables.agent(name)
@@ -290,7 +205,11 @@ class MemorySnapshot:
         logs = [(name, agent.events) for name, agent in self._tables.agents.items() if not agent.head.deleted]
         return OldLogs([name for name, events in logs if events and events[0].time < before], None)
 
-    def _listed(self, agent: _Agent) -> ListedAgent:
+    def measure(self) -> Measures:
+        agents = (agent for agent in self._tables.agents.values() if not agent.head.deleted)
+        return measured((agent.head, self._tables.queued(agent)) for agent in agents)
+
+    def _listed(self, agent: StoredAgent) -> ListedAgent:
         return ListedAgent(agent.head, self._tables.oldest_queued_at(agent))
 
 
@@ -301,7 +220,7 @@ def _note(noted: dict[str, None], turn_id: str, holds: bool) -> None:
         noted.pop(turn_id, None)
 
 
-def _events_of(known: _Agent, after: int, limit: int, up_to: int | None) -> list[Event]:
+def _events_of(known: StoredAgent, after: int, limit: int, up_to: int | None) -> list[Event]:
     start = bisect_right(known.events, after, key=_seq)
     end = len(known.events) if up_to is None else bisect_right(known.events, up_to, key=_seq)
     return known.events[start : min(start + limit, end)]
@@ -330,6 +249,9 @@ class MemoryEngine:
     def purge(self, deleted_before: int, limit: int) -> int:
         with self._lock:
             return self._purge(deleted_before, limit)
+
+    def sizes(self) -> tuple[int, int]:
+        return 0, 0
 
     def backup(self) -> BinaryIO:
         raise NoBackup("What is kept in memory is in no file.")

@@ -32,4 +32,4 @@ def notice_of(decisions: Iterable[Decision]) -> Notice | None:
             elif turn.status is TurnStatus.SCHEDULED:  # a turn is written in this status only when it is accepted
                 scheduled[turn.spec.agent] = None
     ready = [name for name, head in heads.items() if head.ready]
-    return Notice(events, begun, ready, list(scheduled), cancelling, ended) if heads else None
+    return Notice(events, begun, ready, list(scheduled), cancelling, ended, heads) if heads else None

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..access.commands import AccessCommand
 from ..commands import (
     Append,
     Cancel,
@@ -25,7 +26,9 @@ from ..commands import (
 from ..draft import Decision
 from ..errors import ServiceError
 from ..lifecycle import View, decide
+from ..logs.about import about
 from ..model import Head, Turn
+from . import access
 from .engine import Engine, Rows
 
 log = logging.getLogger(__name__)
@@ -85,13 +88,16 @@ def _nothing(engine: Engine, error: Exception, count: int) -> list[Answer]:
 
 def apply(rows: Rows, command: Command, now: int) -> Answer:
     """One command in the transaction that is open. If it raises, that is to be rolled back, unless it is Damaged."""
+    if isinstance(command, AccessCommand):
+        return access.apply(rows.access, command, now, lambda inner: apply(rows, inner, now))
     view = load(rows, command, now)
     try:
         decision = decide(view, command, now)
     except ServiceError as refusal:
         return refusal
     except Exception as defect:
-        log.exception("deciding %s of agent %r failed", type(command).__name__, command.agent)
+        of_turn = about(command.agent, getattr(command, "turn_id", None))
+        log.exception("deciding %s of agent %r failed", type(command).__name__, command.agent, extra=of_turn)
         return defect
     _save(rows, decision, now)
     return decision

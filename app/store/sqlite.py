@@ -26,6 +26,7 @@ from .headfile import HeadFile
 from .inspection import Found, compare, damage, inspect
 from .lockfile import LockFile
 from .migrations import migrate
+from .owning import open_own
 from .sqlite_purge import purge
 from .sqlite_reads import SqliteSnapshot
 from .sqlite_rows import SqliteRows, events_ever
@@ -185,6 +186,9 @@ class SqliteEngine:
                 raise StoreFull("There is no space left for a copy. Free as much as the database takes.") from error
             raise Unavailable("No copy of the database could be made now; the log says why.") from error
 
+    def sizes(self) -> tuple[int, int]:
+        return _size_of(self._path), _size_of(Path(f"{self._path}-wal"))
+
     def names(self) -> list[str]:
         """Of all agents, also of deleted ones that hold theirs. On the writing thread."""
         return [name for (name,) in fetch_all(self._writer, statements()["list_names"], ())]
@@ -250,6 +254,13 @@ def _check_scheduled(db: sqlite3.Connection, path: Path) -> None:
         raise damage(path, "An index of the delayed turns is not complete")
 
 
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _is_damage(error: Exception) -> bool:
     if isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error):  # also in SQLite's own messages
         return True
@@ -263,7 +274,7 @@ def _locked(path: Path) -> LockFile:
     except OSError as error:
         raise _startup_error(path, error) from error
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(open_own(path))
     except OSError as error:
         lock.release()
         raise _startup_error(path, error) from error

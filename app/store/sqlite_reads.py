@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 from ..errors import Damaged
 from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
-from ..ports import OldLogs
+from ..ports import Measures, OldLogs
 from . import codec
 from .fetching import fetch_all
 from .places import counted, has_uncounted
+from .sqlite_access import SqliteAccess
 from .statements import statements
 
 LAST = 2**63 - 1
@@ -35,7 +36,7 @@ class SqliteSnapshot:
 
     def __init__(self, db: sqlite3.Connection, *, tell: Callable[[Damaged], None] = lambda damage: None) -> None:
         """``tell`` hears of damage that is passed over."""
-        self._db, self._tell = db, tell
+        self._db, self._tell, self.access = db, tell, SqliteAccess(db, tell=tell)
         self._sql = statements()
 
     def get_agent(self, name: str) -> ListedAgent | None:
@@ -123,6 +124,9 @@ class SqliteSnapshot:
 
     def prunable_agents(self, length: int, limit: int, after: str) -> list[str]:
         return [name for (name,) in self._all("list_prunable_agents", (after, length, limit))]
+
+    def measure(self) -> Measures:
+        return Measures(*self._all("measure", ())[0])
 
     def old_logs(self, before: int, now: int, after: int) -> OldLogs:
         """A time yet to come, from when the clock was wrong, says nothing about what follows."""

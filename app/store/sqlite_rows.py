@@ -17,6 +17,7 @@ from ..model import Event, Head, KeyRecord, PlacedTurn, Turn, TurnStatus
 from . import codec
 from .fetching import fetch_all, fetch_one
 from .places import counted
+from .sqlite_access import SqliteAccess
 from .statements import statements
 
 MAX_CACHED = 4_096
@@ -49,7 +50,7 @@ class SqliteRows:
     """
 
     def __init__(self, db: sqlite3.Connection, *, note: Callable[[int], None] = lambda events: None) -> None:
-        self._db, self._note = db, note
+        self._db, self._note, self.access = db, note, SqliteAccess(db)
         self._events = self._noted = events_ever(db)
         self._changes = 0
         self._sql = statements()

@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, suppress
 
+from ..auth import UNHELD, Held
 from ..model import EventType
 from ..ports import Listener, Notice, Reads
+from ..telemetry import Emit, silent
 from .endings import Ending, Endings, Heard
+from .holders import Holders
 from .ring import PROCESS_BYTES, Rings
 from .subscription import EVERYTHING, PATIENCE, Connection, Patience, Send, Subscription, Wanted, farewell
 from .watch import Reader, Watch
@@ -42,14 +45,16 @@ class Hub:
         patience: Patience = PATIENCE,
         look: float = 15.0,
         ring_bytes: int = PROCESS_BYTES,
+        emit: Emit = silent,
     ) -> None:
         self.draining = False
-        self._reads = reads
+        self._reads, self._emit = reads, emit
         self._listen = listen
         self._patience = patience
         self._look = look
         self._rings = Rings(ring_bytes)
         self._endings = Endings()
+        self._holders = Holders()
         self._watches: dict[str, Watch] = {}
         self._inbox: deque[Notice] = deque()
         self._called = False
@@ -101,11 +106,16 @@ class Hub:
         """How many streams are open."""
         return sum(len(watch.readers) for watch in self._watches.values())
 
+    @property
+    def behind(self) -> int:
+        """How many events the stream that is furthest behind has still to send."""
+        return max((reader.behind for reader in self._readers()), default=0)
+
     def watch(self, agent: str) -> Watch:
         """Take note of an agent's commits from now on; each call needs its ``leave``."""
         watch = self._watches.get(agent)
         if watch is None:
-            watch = self._watches[agent] = Watch(agent=agent, reads=self._reads, rings=self._rings)
+            watch = self._watches[agent] = Watch(agent=agent, reads=self._reads, rings=self._rings, emit=self._emit)
         watch.holders += 1
         return watch
 
@@ -124,10 +134,12 @@ class Hub:
         connection: Connection,
         turn_id: str | None = None,
         types: Collection[EventType] | None = None,
+        held: Held = UNHELD,
     ) -> Subscription:
         """Send the events after ``cursor`` from now on: all, or one turn's up to its end, or only some types.
 
-        The response must have been started. ``connection`` is the server's side of it. Each call needs its ``part``.
+        The response must have been started. ``connection`` is the server's side of it. Each call needs its ``part``,
+        with the same ``held``: by which key the stream is, and ends with it.
         """
         wanted = EVERYTHING if turn_id is None and types is None else Wanted(turn_id, types)
         subscription = Subscription(
@@ -136,14 +148,20 @@ class Hub:
         watch.readers.add(subscription)
         if self.draining:
             subscription.farewell(farewell("draining"))
+        self._holders.enter(held, subscription)
         subscription.wake()
         return subscription
 
-    def part(self, watch: Watch, subscription: Subscription) -> None:
+    def part(self, watch: Watch, subscription: Subscription, held: Held = UNHELD) -> None:
         subscription.close()
+        self._holders.leave(held, subscription)
         watch.readers.discard(subscription)
         if self.draining:
             self._nobody.set()
+
+    def end(self, key: str) -> None:
+        """The key of that id is void from now on: its streams end."""
+        self._holders.end(key)
 
     def hearing(self) -> AbstractContextManager[Heard]:
         """Every end that is heard of meanwhile: for ``ending`` with a turn whose id is not known yet."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import Damaged
 from ..model import TERMINAL, EventType
+from ..telemetry import Dropped
 from . import sse
 from .drive import drive
 from .ring import BATCH_BYTES, Batch, Framed
@@ -121,6 +122,11 @@ class Subscription:
         """Whether it was told, or came to tell, its last: a client that goes away then has not left it."""
         return self._last or self._farewell is not None
 
+    @property
+    def behind(self) -> int:
+        """How many events of the agent it has still to go past; 0 once it has ended."""
+        return max(0, self._watch.latest - self.cursor) if self.state is not State.ENDED else 0
+
     def wake(self) -> None:
         """Go on from the cursor until there is nothing more, or something to wait for."""
         while self.state is State.IDLE and self.cursor < self._watch.latest:
@@ -137,6 +143,7 @@ class Subscription:
         elif self.state is State.IDLE and now - self._since >= self._patience.ping:
             self._write(sse.PING)
         elif self.state is State.SENDING and now - self._since >= self._patience.send:
+            self._watch.emit(Dropped(self._watch.agent))
             self.abort()
 
     def farewell(self, body: bytes) -> None:

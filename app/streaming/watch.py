@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ..model import Event, EventType, Head
 from ..ports import Reads
+from ..telemetry import Emit, Replayed, silent
 from .ring import BATCH_BYTES, Batch, Framed, Ring, Rings, batch_of, framed
 
 PAGE_EVENTS = 256
@@ -15,6 +16,11 @@ FIRST_PAGE_EVENTS = 16
 
 class Reader(Protocol):
     """Somebody who goes on from a cursor."""
+
+    @property
+    def behind(self) -> int:
+        """How many events it has still to send, as far as was heard; 0 once it has ended."""
+        ...
 
     def wake(self) -> None:
         """There may be something new. Must return at once and never raise."""
@@ -39,11 +45,11 @@ class Watch:
     Hold a watch before reading the agent's row: what is committed in between is then heard.
     """
 
-    __slots__ = ("_deleted", "_found", "_page_events", "_pages", "_reads", "_rings", "_row", "agent", "holders",
-                 "latest", "readers", "ring")  # fmt: skip
+    __slots__ = ("_deleted", "_found", "_page_events", "_pages", "_reads", "_rings", "_row", "agent", "emit",
+                 "holders", "latest", "readers", "ring")  # fmt: skip
 
-    def __init__(self, *, agent: str, reads: Reads, rings: Rings) -> None:
-        self.agent = agent
+    def __init__(self, *, agent: str, reads: Reads, rings: Rings, emit: Emit = silent) -> None:
+        self.agent, self.emit = agent, emit
         self.latest = 0
         self.holders = 0
         self.ring = Ring()
@@ -135,6 +141,7 @@ class Watch:
 
     async def _read(self, cursor: int) -> Batch | None:
         events = await self._reads.read_events(self.agent, cursor, self._page_events)
+        self.emit(Replayed(len(events)))
         if not events:
             return None
         self.latest = max(self.latest, events[-1].seq)

@@ -1,12 +1,15 @@
-"""The admin key."""
+"""Credentials, and what they allow."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygents_app.auth import ADMIN, ANONYMOUS, AdminKey
+from pygents_app.access.records import AccessKey
+from pygents_app.auth import ANONYMOUS, ANYBODY, SETTINGS_ADMIN, Gate, Principal, digest_of, new_token
+from pygents_app.grants import Grant, Scope
 
 KEY = "0123456789abcdef"
 
@@ -16,17 +19,87 @@ KEY = "0123456789abcdef"
     [([b"Bearer " + KEY.encode()], []), ([b"BEARER  " + KEY.encode()], []), ([], [KEY.encode()])],
 )
 def test_the_key_is_the_admins(authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> None:
-    assert AdminKey(KEY).caller(authorization, x_api_key) == ADMIN
+    assert Gate(admin_key=KEY).admit(authorization, x_api_key) is SETTINGS_ADMIN
 
 
 @given(st.lists(st.binary(), max_size=3), st.lists(st.binary(), max_size=3))
 def test_anything_else_is_nobodys(authorization: list[bytes], x_api_key: list[bytes]) -> None:
-    assert AdminKey(KEY).caller(authorization, x_api_key) is None
-    assert AdminKey(None).caller(authorization, x_api_key) == ANONYMOUS
+    assert Gate(admin_key=KEY).admit(authorization, x_api_key) is None
+    assert Gate(admin_key=None).admit(authorization, x_api_key) is ANYBODY
 
 
 def test_a_doubled_header_is_nobodys() -> None:
     right = KEY.encode()
-    assert AdminKey(KEY).caller([b"Bearer " + right] * 2, []) is None
-    assert AdminKey(KEY).caller([], [right, right]) is None
-    assert AdminKey(KEY).caller([b"a", b"b"], [right]) is None
+    assert Gate(admin_key=KEY).admit([b"Bearer " + right] * 2, []) is None
+    assert Gate(admin_key=KEY).admit([], [right, right]) is None
+    assert Gate(admin_key=KEY).admit([b"a", b"b"], [right]) is None
+
+
+class TestStoredKeys:
+    NOW = 1_000_000
+
+    def gate(self, *keys: AccessKey, admin_key: str | None = None) -> Gate:
+        gate = Gate(admin_key=admin_key, clock=lambda: self.NOW)
+        gate.put(*keys)
+        return gate
+
+    def made(self, **fields: Any) -> tuple[AccessKey, bytes]:
+        id_, token = new_token()
+        return AccessKey(id_, "a", digest_of(token), (Grant(Scope.STREAM_READ),), 0, **fields), token.encode()
+
+    def test_one_admits_its_own_caller(self) -> None:
+        (first, token), (second, _) = self.made(), self.made()
+        gate = self.gate(first, second)
+        principal = gate.admit([], [token])
+        assert principal is not None
+        assert principal.id == first.id
+        assert gate.by_id(first.id) is principal
+
+    @pytest.mark.parametrize("fields", [{"expires_at": NOW}, {"revoked_at": 1}, {"damaged": True}])
+    def test_one_that_is_void_admits_nobody_and_keeps_the_gate_closed(self, fields: dict[str, Any]) -> None:
+        key, token = self.made(**fields)
+        gate = self.gate(key)
+        assert gate.admit([], [token]) is None
+        assert gate.admit([], []) is None
+        assert gate.by_id(key.id) is None
+        assert gate.by_id(ANONYMOUS) is None
+        assert not gate.open
+
+    def test_one_that_will_expire_admits_until_then(self) -> None:
+        key, token = self.made(expires_at=self.NOW + 1)
+        gate = self.gate(key)
+        assert gate.admit([], [token]) is not None
+        assert (gate.expires(), gate.expired()) == (True, [])
+
+    def test_the_secret_is_all_that_counts(self) -> None:
+        key, token = self.made()
+        gate = self.gate(key, admin_key=KEY)
+        for wrong in (token[:-1], token + b"0", token[:-1] + b"g", token.upper(), token[17:], key.digest, b"pyg_"):
+            assert gate.admit([], [wrong]) is None
+        other = b"pyg_" + key.id.encode() + b"_" + b"0" * 64
+        assert gate.admit([], [other]) is None
+        assert gate.admit([], [KEY.encode()]) is SETTINGS_ADMIN
+        assert gate.admit([b"Bearer " + token], []) is not None
+
+    def test_the_key_of_the_settings_may_look_like_one_of_the_store(self) -> None:
+        _, token = self.made()
+        assert self.gate(self.made()[0], admin_key=token.decode()).admit([], [token]) is SETTINGS_ADMIN
+
+
+class TestPrincipal:
+    def test_admin_has_all_other_scopes_in_it(self) -> None:
+        principal = Principal.of("k", "", [Grant(Scope.ADMIN, "a-*")])
+        assert all(principal.may(scope, "a-1") for scope in Scope)
+        assert not any(principal.may(scope, "b-1") for scope in Scope)
+        assert not principal.everything
+        assert Principal.of("k", "", [Grant(Scope.ADMIN)]).everything
+
+    def test_no_other_scope_has(self) -> None:
+        for scope in set(Scope) - {Scope.ADMIN}:
+            principal = Principal.of("k", "", [Grant(scope)])
+            assert [other for other in Scope if principal.may(other, "a")] == [scope]
+            assert not principal.everything
+
+    def test_what_is_seen_is_what_anything_is_allowed_for(self) -> None:
+        principal = Principal.of("k", "", [Grant(Scope.TURNS_WRITE, "a"), Grant(Scope.STREAM_READ, "b*")])
+        assert [name for name in ("a", "ab", "b", "bc", "c") if principal.sees(name)] == ["a", "b", "bc"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from pygents_app.errors import StartupError
 from pygents_app.main import create_app
 from pygents_app.model import TurnStatus
 from pygents_app.runtime.requests import TurnRequest
@@ -25,6 +26,18 @@ uvloop.new_event_loop().close()
 
 async def endless() -> None:
     await asyncio.Event().wait()
+
+
+async def test_it_is_open_beyond_loopback_only_on_purpose(tmp_path: Path) -> None:
+    settings = {"host": "192.0.2.7", "store": f"sqlite:///{tmp_path}/pygents.db"}
+    with isolated_registries():
+        app = create_app(Settings.model_validate(settings), [])
+        with pytest.raises(StartupError, match="there is no key"):
+            async with app.router.lifespan_context(app):
+                raise AssertionError("it has started")
+        app = create_app(Settings.model_validate({**settings, "insecure": True}), [])
+        async with app.router.lifespan_context(app):
+            assert app.state.service.services.gate.open
 
 
 async def test_the_end_of_the_lifespan_interrupts_what_runs(tmp_path: Path) -> None:

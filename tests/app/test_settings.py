@@ -97,6 +97,11 @@ class TestValues:
         (tmp_path / "pygents.toml").write_text("port =\n")
         assert "pygents.toml is not valid TOML" in refusal(tmp_path)
 
+    @pytest.mark.parametrize("name", [".env", "pygents.toml"])
+    def test_a_file_that_is_not_text(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_bytes(b"\xff\xfe")
+        assert refusal(tmp_path) == f"{name} cannot be read (it is not text in UTF-8)."
+
     @pytest.mark.parametrize("given", ["a.example, b.example", "a.example,b.example,"])
     def test_hosts_are_a_comma_list(self, tmp_path: Path, given: str) -> None:
         assert load(environ={"PYGENTS_ALLOWED_HOSTS": given}, folder=tmp_path).allowed_hosts == (
@@ -133,13 +138,9 @@ class TestSecrets:
 
 class TestBind:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])  # noqa: S104
-    def test_beyond_loopback_needs_a_key(self, tmp_path: Path, host: str) -> None:
-        detail = refusal(tmp_path, host=host)
-        assert "PYGENTS_ADMIN_KEY" in detail
-        assert "--insecure" in detail
-        assert not load({"host": host, "insecure": True}, environ={}, folder=tmp_path).loopback
-        assert load({"host": host}, environ={"PYGENTS_ADMIN_KEY": KEY}, folder=tmp_path).admin_key
+    def test_beyond_loopback(self, tmp_path: Path, host: str) -> None:
+        assert not load({"host": host}, environ={}, folder=tmp_path).loopback
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
-    def test_loopback_does_not(self, tmp_path: Path, host: str) -> None:
+    def test_loopback(self, tmp_path: Path, host: str) -> None:
         assert load({"host": host}, environ={}, folder=tmp_path).loopback

@@ -15,6 +15,7 @@ from pygents_app.api.install import Application
 from pygents_app.api.openapi import text
 
 ROOT = "urn:document"
+TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 EVENTS = "text/event-stream"
 FRAMEWORK = frozenset({404, 405})
@@ -104,7 +105,7 @@ class Conformance:
         elif media_type == EVENTS:
             self.check_events(answer, f"{within}/itemSchema")
         elif self._get(f"{within}/schema").get("format") != "binary":
-            body = json.loads(answer.body)
+            body: Any = answer.body.decode() if media_type == TEXT else json.loads(answer.body)
             self._validate(f"{within}/schema", body, answer)
             if media_type == PROBLEM:
                 self._check_members(f"{within}/schema", body)

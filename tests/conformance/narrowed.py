@@ -16,7 +16,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {"name": {"pattern": NAMES}, "tool": {"e
 FROM_THE_BEGINNING = {name: {"pattern": "^0?$"} for name in ("Last-Event-ID", "after")}
 """Any other cursor is beyond the end of so short a log."""
 STREAMING = frozenset({"streamAgent", "streamTurn", "submitTurn"})
-COMBINED = frozenset({"Idempotency-Key", "on_disconnect"})
+COMBINED = frozenset({"Idempotency-Key", "on_disconnect", "ticket"})
 PAST = "2026-01-01T00:00:00Z"
 
 
@@ -28,6 +28,9 @@ def plain() -> dict[str, Any]:
 
 def wanting_a_key(document: dict[str, Any]) -> dict[str, Any]:
     """For a service that nobody may call without: the document itself must allow that, too."""
+    for _, _, operation in operations(document):
+        if operation.get("security"):
+            operation["security"] = [{"bearer": operation["security"][0]["bearer"]}]
     return {**document, "security": [{"bearer": []}]}
 
 
@@ -65,6 +68,8 @@ def informed() -> dict[str, Any]:
 def _inform(schemas: dict[str, Any]) -> None:
     submit, create, merge = (schemas[name]["properties"] for name in ("Submit", "CreateAgent", "Merge"))
     submit["tool"]["enum"] = TOOLS
+    schemas["CreateKey"]["properties"]["expires_at"]["anyOf"][0] = {"const": PAST}
+    schemas["CreateTicket"]["properties"]["agents"] = {"const": ["code"]}
     create["name"]["pattern"] = "^a[0-3]$"
     create["tools"] = merge["tools"] = {"const": TOOLS}  # an agent that had lost one would refuse turns of it
     for definition in (create, merge):

@@ -15,6 +15,7 @@ from tests.conformance.examples import files, is_problem
 from tests.service import serving
 
 HERE = Path(__file__).parent
+KEY = "a-key-for-the-tests-0123456789"
 FOLDER = HERE.parents[1] / "openapi" / "examples"
 DOCUMENT: dict[str, Any] = json.loads(text(Application()))
 EXAMPLES: dict[str, Any] = {name: each["value"] for name, each in DOCUMENT["components"]["examples"].items()}
@@ -52,8 +53,8 @@ class Caller:
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A service with the agent that the examples are about, made by an example."""
     with (
-        serving(tmp_path_factory.mktemp("server"), HERE / "tools.py") as service,
-        httpx.Client(base_url=service.url, trust_env=False) as client,
+        serving(tmp_path_factory.mktemp("server"), HERE / "tools.py", settings={"admin_key": KEY}) as service,
+        httpx.Client(base_url=service.url, trust_env=False, headers={"X-API-Key": KEY}) as client,
     ):
         caller = Caller(client)
         assert caller.send("POST", "/agents", "create-agent").status_code == 201
@@ -108,8 +109,14 @@ def test_a_batch_and_a_cancel(caller: Caller) -> None:
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
 
 
+def test_a_key_and_a_ticket(caller: Caller) -> None:
+    made = caller.send("POST", "/keys", "create-key")
+    assert (made.status_code, made.json()["scopes"]) == (201, EXAMPLES["create-key"]["scopes"])
+    assert caller.send("POST", "/stream-tickets", "create-ticket").status_code == 201
+
+
 def test_all_that_is_to_be_sent_was_sent() -> None:
     """By the tests above: a further example of a body needs a further test."""
     bodies = {name for pointer, name in shown() if pointer.split("/content/")[0].endswith("requestBody")}
-    assert bodies == {"create-agent", "patch-agent", "submit", "submit-batch", "cancel"}
+    assert bodies == {"create-agent", "patch-agent", "submit", "submit-batch", "cancel", "create-key", "create-ticket"}
     assert not any(is_problem(EXAMPLES[name]) for name in bodies)

@@ -68,9 +68,10 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """With a key from the first request on: one that is made by a request would close the service to the others."""
     folder = tmp_path_factory.mktemp("server")
-    with serving(folder, HERE / "tools.py") as service:
-        yield Target(service, locked=False, folder=folder)
+    with serving(folder, HERE / "tools.py", settings={"admin_key": KEY}) as service:
+        yield Target(service, locked=True, folder=folder)
 
 
 @pytest.fixture

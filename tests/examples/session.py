@@ -21,9 +21,10 @@ from tests.service import NEVER_LOGGED, Service
 ADDRESS = "127.0.0.1:8000"
 BIN = Path(sys.executable).parent
 SERVE = re.compile(r"(?P<set>(?:PYGENTS_\w+=\S+ )*)(?:make run|(?:\.venv/bin/)?pygents serve(?P<rest>.*))")
-KILL = re.compile(r"pkill -9 -f 'pygents serve'")
+KILL = re.compile(r"pkill (?P<hard>-9 )?-f 'pygents serve'")
+STORE = re.compile(r"--store sqlite:///\./(\S+)")
 COMMENT = re.compile(r"(?:^|\s+)#\s.*$")
-CONTROL = re.compile(f"{SERVE.pattern}|{KILL.pattern}".replace("?P<set>", "").replace("?P<rest>", ""))
+CONTROL = re.compile(re.sub(r"\?P<\w+>", "", f"{SERVE.pattern}|{KILL.pattern}"))
 PROBLEM = "urn:pygents:problem"
 RUN = frozenset({"sh", "python", "html", "js"})
 SECONDS, SOON = 60.0, 20.0
@@ -120,8 +121,10 @@ class Session:
     def _control(self, command: str) -> None:
         if serve := SERVE.fullmatch(command):
             self._serve(serve["set"].split(), shlex.split(serve["rest"]) if serve["rest"] is not None else ["--demo"])
-        else:
+        elif (kill := KILL.fullmatch(command)) and kill["hard"]:
             self._running().kill()
+        else:
+            self._running().stop()
 
     def _serve(self, settings: list[str], arguments: list[str]) -> None:
         self.unused -= {*arguments, "pygents.toml"}
@@ -132,7 +135,9 @@ class Session:
             folder = self._folder / f"service-{len(self._services)}"
             folder.mkdir()
             named = dict(pair.removeprefix("PYGENTS_").split("=", 1) for pair in settings)
-            self._services[key] = Service(folder, *arguments, cwd=self._folder, settings=named)
+            service = self._services[key] = Service(folder, *arguments, cwd=self._folder, settings=named)
+            if store := STORE.search(" ".join(arguments)):  # one that the page's other commands may speak of, too
+                service.database = self._folder / store[1]
         self._service = self._services[key]
         self._service.start()
 

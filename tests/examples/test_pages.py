@@ -15,7 +15,7 @@ PAGES = ("README.md", *(f"app/guide/{name}.md" for name in TITLES))
 NOT_RUN: Mapping[str, str] = {
     "python3 -m venv .venv": "installs from a registry; `make test` and the wheel's check in .ci/run do the same",
     "PYGENTS_ADMIN_KEY=correct-horse-battery docker compose up --build": "needs an engine; the image has tests",
-    "location / {": "nginx is not among what the tests need",
+    "scrape_configs:": "Prometheus is not among what the tests need",
 }
 """The first lines of blocks that are not run, and why."""
 

@@ -76,6 +76,12 @@ def test_a_file_that_nothing_uses(session: Session) -> None:
     session.check()
 
 
+def test_a_service_is_stopped_and_its_store_is_the_pages(session: Session) -> None:
+    session.do(block("sh", "pygents serve --demo --store sqlite:///./own.db\npkill -f 'pygents serve'  # or: Ctrl-C"))
+    session.do(block("sh", "pygents doctor --full own.db | tail -1"))
+    session.do(block("", "Everything is as it was written."))
+
+
 def test_a_problem_that_is_not_shown(session: Session) -> None:
     session.do(block("sh", "pygents serve --demo\ncurl -s http://127.0.0.1:8000/agents/nobody > /dev/null"))
     with pytest.raises(AssertionError, match="answered with a problem"):

@@ -118,7 +118,11 @@ async def test_a_disk_without_space(small_disk: Path) -> None:
 
             await eventually(is_full, timeout=20)
             assert (await caller.http.get("/healthz")).status_code == 200
-            assert (await caller.http.get("/readyz")).status_code == 503
+
+            async def is_unready() -> bool:
+                return (await caller.http.get("/readyz")).status_code == 503
+
+            await eventually(is_unready)
             assert (await caller.events(agent))[0]["type"] == "agent.created"
             ballast.unlink()
             began = time.monotonic()

@@ -6,4 +6,7 @@ SELECT
     (SELECT count(*) FROM (SELECT * FROM records ORDER BY nr DESC LIMIT 1)),
     (SELECT count(*) FROM (SELECT * FROM memories LIMIT 1)),
     (SELECT count(*) FROM (SELECT * FROM purges ORDER BY deleted_at LIMIT 1)),
-    (SELECT count(*) FROM (SELECT * FROM checks LIMIT 1))
+    (SELECT count(*) FROM (SELECT * FROM checks LIMIT 1)),
+    (SELECT count(*) FROM (SELECT * FROM keys LIMIT 1)),
+    (SELECT count(*) FROM (SELECT * FROM tickets ORDER BY until LIMIT 1)),
+    (SELECT count(*) FROM (SELECT * FROM audit ORDER BY nr DESC LIMIT 1))

@@ -15,9 +15,12 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from pygents_app.access.commands import audited
+from pygents_app.access.records import Entry
 from pygents_app.api.install import Application, install
 from pygents_app.api.services import Services
-from pygents_app.clock import new_id
+from pygents_app.auth import Gate
+from pygents_app.clock import new_id, system_clock
 from pygents_app.commands import (
     AgentReply,
     Cancel,
@@ -32,10 +35,15 @@ from pygents_app.commands import (
     Starter,
 )
 from pygents_app.errors import Draining, TurnNotEnded, TurnNotFound
+from pygents_app.metrics.counting import Counting
+from pygents_app.metrics.exposition import Exposition
+from pygents_app.metrics.looking import Figures
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
 from pygents_app.runtime.administration import Administration
+from pygents_app.runtime.keys import Keys
 from pygents_app.runtime.requests import TurnRequest
+from pygents_app.runtime.tickets import Tickets
 from pygents_app.runtime.translation import repeated
 from pygents_app.settings import Settings
 from pygents_app.store.opening import open_store
@@ -97,9 +105,16 @@ class FakeSubmission:
         return await self.submit(agent, [repeated(placed.turn.spec)], caller=caller, key=key, digest=turn_id.encode())
 
     async def cancel(
-        self, agent: str, turn_id: str, *, by: str, reason: str | None, cascade: bool = False
+        self,
+        agent: str,
+        turn_id: str,
+        *,
+        by: str,
+        reason: str | None,
+        cascade: bool = False,
+        entry: Entry | None = None,
     ) -> Cancelled:
-        return await self.store.execute(Cancel(agent, turn_id, CancelRequest(by, reason)))
+        return await self.store.execute(audited(Cancel(agent, turn_id, CancelRequest(by, reason)), entry))
 
 
 @dataclass
@@ -160,6 +175,9 @@ class Served:
         self.do(self._create(Definition(name, tools=tools or ("echo",), **definition)))
         return name
 
+    def create_named(self, name: str) -> None:
+        self.do(self._create(Definition(name, tools=("echo",))))
+
     def begin(self, agent: str) -> Fence:
         return self.do(self._begin(agent))
 
@@ -206,7 +224,9 @@ def serving(settings: Settings) -> Iterator[Served]:
 
         async def main() -> None:
             served = _build(settings, asyncio.get_running_loop(), listener.getsockname()[1])
-            config = uvicorn.Config(served.app, log_config=None, access_log=False, lifespan="on", ws="none")
+            config = uvicorn.Config(
+                served.app, log_config=None, access_log=False, lifespan="on", ws="none", proxy_headers=False
+            )
             servers.append(uvicorn.Server(config))
             built.append(served)
             await servers[0].serve(sockets=[listener])
@@ -234,20 +254,32 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
         store=store, catalogue=FakeCatalogue(), starting=lambda: nullcontext(None), code_agents=frozenset()
     )
 
+    gate = Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
+    keys = Keys(store=store, gate=gate, end_streams=hub.end)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         hub.start(asyncio.get_running_loop())
         yield
+        keys.stop()
         await hub.close()
         await store.close()
 
     app = Application(lifespan=lifespan)
     services = Services(
         store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
-        dispatcher=dispatcher, settings=settings, node=NODE, engine="memory",
+        dispatcher=dispatcher, settings=settings, metrics=_metrics(store), node=NODE, engine="memory", gate=gate,
+        keys=keys, tickets=Tickets(store=store, gate=gate),
     )  # fmt: skip
     install(app, services)
     return Served(app, store, submission, dispatcher, loop, port, services)
+
+
+def _metrics(store: Store) -> Exposition:
+    still = Figures(running=0, streams=0, behind=0, blocked=0, exhausted=False, draining=False)
+    return Exposition(
+        counting=Counting(), figures=lambda: still, measure=store.measure, clock=system_clock, info={"version": "0"}
+    )
 
 
 def _spec(agent: str, request: TurnRequest) -> TurnSpec:

@@ -145,7 +145,8 @@ class TestKey:
         open_ones = set()
         for path, operations in document["paths"].items():
             for method in operations:
-                answer = locked.call(method.upper(), path.format(name="x", id="y", tool="z"))
+                address = path.format(name="x", id="y", tool="z", problem="p", key="k")
+                answer = locked.call(method.upper(), address)
                 if answer.status_code != 401:
                     open_ones.add(path)
         assert open_ones == {"/healthz", "/readyz"}

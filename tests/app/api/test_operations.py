@@ -35,9 +35,17 @@ class TestReady:
         async def fail() -> None:
             raise Unavailable("no disk")
 
-        monkeypatch.setattr(service.store, "check", fail)
+        monkeypatch.setattr(service.app.state.readiness, "_check", fail)
+        monkeypatch.setattr(service.app.state.readiness, "_checked_at", float("-inf"))
         assert problem(service.call("GET", "/readyz"), "unavailable")["reasons"] == ["no disk"]
         assert service.get("/healthz") == {"status": "ok"}
+
+
+@pytest.mark.keeps_open("the thread that makes the text belongs to the server of all tests here")
+def test_metrics(service: Served) -> None:
+    """As the OpenAPI document describes them; what they say is looked at elsewhere."""
+    answer = service.call("GET", "/metrics")
+    assert answer.text.startswith("# HELP pygents_info")
 
 
 def test_info(service: Served) -> None:

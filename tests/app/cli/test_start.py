@@ -41,6 +41,7 @@ FOR_LATER = {
     "dotenv": "there is a file .env",
     "httpx": "code of the user, or another verb of the command, uses it",
     "markdown_it": "a page of the guide is shown",
+    "prometheus_client": "metrics are asked for",
     "pygents_app.api.event_schemas": "the OpenAPI document is shown",
     "pygents_app.api.openapi": "the OpenAPI document is shown",
     "pygents_app.api.schemas": "the OpenAPI document is shown",

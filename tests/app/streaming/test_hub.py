@@ -11,6 +11,7 @@ from pygents_app.ports import Notice
 from pygents_app.streaming.hub import Hub
 from pygents_app.streaming.subscription import Patience, Subscription
 from pygents_app.streaming.watch import Watch
+from pygents_app.telemetry import Dropped, Happening, Replayed
 from tests.app.streaming.fakes import Client, Log, run
 from tests.helpers import eventually
 
@@ -114,7 +115,8 @@ async def test_silent_streams_are_pinged(log: Log) -> None:
 
 
 async def test_a_send_that_waits_too_long_ends_that_stream(log: Log) -> None:
-    hub = Hub(reads=log, listen=log.listen, patience=Patience(ping=3600, send=0.05))
+    told: list[Happening] = []
+    hub = Hub(reads=log, listen=log.listen, patience=Patience(ping=3600, send=0.05), emit=told.append)
     hub.start(asyncio.get_running_loop())
     slow, quick = Open(hub), Open(hub)
     with slow.client.stalled():
@@ -122,8 +124,39 @@ async def test_a_send_that_waits_too_long_ends_that_stream(log: Log) -> None:
         await eventually(lambda: slow.client.aborted)
         assert quick.client.seqs == [1]
         assert not quick.client.aborted
+    assert told == [Dropped("a")]
     slow.close()
     quick.close()
+    await hub.close()
+
+
+async def test_how_far_the_slowest_is_behind(log: Log) -> None:
+    hub = Hub(reads=log, listen=log.listen, patience=LONG)
+    hub.start(asyncio.get_running_loop())
+    slow, quick = Open(hub), Open(hub)
+    assert hub.behind == 0
+    with slow.client.stalled():
+        log.fill("a", 1)
+        await eventually(lambda: quick.client.seqs == [1])
+        log.fill("a", 2)
+        await eventually(lambda: quick.client.seqs == [1, 2, 3])
+        assert hub.behind == 2
+    await eventually(lambda: hub.behind == 0)
+    slow.close()
+    quick.close()
+    await hub.close()
+
+
+async def test_reads_of_the_store_are_told(log: Log) -> None:
+    told: list[Happening] = []
+    log.fill("a", 3)
+    hub = Hub(reads=log, listen=log.listen, patience=LONG, emit=told.append)
+    hub.start(asyncio.get_running_loop())
+    stream = Open(hub)
+    stream.watch.reaches(3)
+    stream.subscription.wake()
+    await eventually(lambda: told == [Replayed(3)])
+    stream.close()
     await hub.close()
 
 

@@ -1,0 +1,82 @@
+"""What is stored of keys, tickets and admin actions. Times in microseconds since the epoch, as in ``model``.
+
+No record has a secret in it: of a key and of a ticket only the SHA-256 is kept. Both are random and long, so nothing
+slower is needed (a password would need it).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..grants import Grant, Scope
+
+KEY_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{0,100}")
+"""Without what moves a terminal's cursor or turns the direction of writing: names are listed beside each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """``id`` is the part of the key that is no secret. ``damaged``: what is stored is not what was written; it admits
+    nobody, but it is there."""
+
+    id: str
+    name: str
+    digest: bytes
+    grants: tuple[Grant, ...]
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    damaged: bool = False
+
+    def valid(self, now: int) -> bool:
+        return not self.damaged and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    @property
+    def administers(self) -> bool:
+        """Whether it may make and revoke keys."""
+        return Grant(Scope.ADMIN) in self.grants
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Admits to one stream of one of ``agents``. ``key`` is the id of the key that it was issued with.
+
+    ``path`` is that of the stream that it has opened; ``until`` the time at which it is void, None while its stream is
+    open.
+    """
+
+    digest: bytes
+    key: str
+    agents: tuple[str, ...]
+    until: int | None
+    path: str | None = None
+
+
+class Actor(NamedTuple):
+    """Who did something, and by which request. ``id`` is a key's, ``admin`` for that of the settings, "" for nobody's.
+
+    ``local``: a command on the machine itself, while nothing was served; it has no address and no request.
+    """
+
+    id: str
+    name: str
+    address: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One admin action for the audit log. ``action`` is the operation's id in the OpenAPI document, ``target`` what it
+    was done to; ``details`` are a JSON object, and no secrets."""
+
+    actor: Actor
+    action: str
+    target: str = ""
+    details: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEntry:
+    number: int
+    time: int
+    entry: Entry

@@ -1,0 +1,64 @@
+"""What clients get of keys, tickets and the audit log, as models: for the OpenAPI description only."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .schemas import Page, Shown
+
+
+class Key(Shown):
+    """A key, without its secret."""
+
+    id: str = Field(pattern="^[0-9a-f]{12}$", description="A part of the key that is no secret.")
+    name: str
+    status: Literal["valid", "expired", "revoked", "damaged"] = Field(description="Only a valid one admits anybody.")
+    scopes: list[str] = Field(description="`scope`, or `scope@pattern`.")
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKey(Key):
+    """A key that was just made."""
+
+    key: str = Field(pattern="^pyg_[0-9a-f]{12}_[0-9a-f]{64}$", description="The key. It is never shown again.")
+
+
+class KeyPage(Page):
+    items: list[Key]
+
+
+class StreamTicket(Shown):
+    """A ticket for one stream."""
+
+    ticket: str = Field(pattern="^pyt_[0-9a-f]{64}$", description="The value of `?ticket=`.")
+    expires_at: datetime = Field(description="By when it must have opened its stream.")
+
+
+class Caller(Shown):
+    """Who has done something."""
+
+    id: str | None = Field(description="Of the key; `admin` for that of the settings; null without any.")
+    name: str
+
+
+class AuditEntry(Shown):
+    """Something that an admin has done."""
+
+    number: int = Field(ge=1)
+    time: datetime
+    action: str = Field(description="The id of the operation, as in this document.")
+    target: str | None = Field(description="The agent or the key that it was done to.")
+    details: dict[str, Any]
+    by: Caller
+    address: str | None = Field(description="Of the connection; null for a command on the machine itself.")
+    request_id: str | None
+
+
+class AuditPage(Page):
+    items: list[AuditEntry]
+
+
+MODELS: tuple[type[Shown], ...] = (Key, NewKey, KeyPage, StreamTicket, AuditPage)

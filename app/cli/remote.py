@@ -1,0 +1,17 @@
+"""Which running service a verb asks, and with which key."""
+
+import os
+
+from ..settings import Settings
+from .addresses import local_url
+
+
+def own_url(settings: Settings) -> str:
+    """Of the service on this machine that has these settings."""
+    return local_url(settings.host, settings.port)
+
+
+def key_headers(settings: Settings) -> dict[str, str]:
+    """``PYGENTS_API_KEY`` goes before the service's own key; no header without either."""
+    key = os.environ.get("PYGENTS_API_KEY") or (settings.admin_key.get_secret_value() if settings.admin_key else "")
+    return {"Authorization": f"Bearer {key}"} if key else {}

@@ -1,0 +1,1 @@
+"""What stands around the service: files for proxies, systemd and Kubernetes, and the table that finds them."""

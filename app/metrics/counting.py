@@ -1,0 +1,100 @@
+"""Counts what happens, by listening: to the store's commits on the committer's thread, to the telemetry elsewhere."""
+
+from ..model import EventType, Head, Turn
+from ..ports import Notice
+from ..telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Replayed, Telemetry
+from .tallies import OTHER, Bounded, Counter, Histogram
+
+GROUP = "group"
+"""The label of an agent that its turns are counted under."""
+MOST_GROUPS = 50
+"""Different groups that are told apart: each is a set of series wherever they are kept."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+STATUSES = ("left", "1xx", "2xx", "3xx", "4xx", "5xx")
+MICROS = 1_000_000
+
+QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class Counting:
+    """All counters and histograms. ``listen`` and ``hear`` connect them with what they count."""
+
+    def __init__(self) -> None:
+        self.events = Counter("pygents_events", "Events that were committed, by type.", "type")
+        self.ended = Counter("pygents_turns_ended", "Turns that have ended.", "group", "stop_reason")
+        self.again = Counter("pygents_turns_begun_again", "Further attempts at turns.")
+        self.wait = Histogram("pygents_turn_wait_seconds", "From when a turn may begin to its first begin.", LONG)
+        self.start = Histogram("pygents_turn_start_seconds", "From a turn's committed begin to its tool's code.", QUICK)
+        self.duration = Histogram("pygents_turn_duration_seconds", "From a turn's begin to its end.", LONG, "group")
+        self.requests = Histogram(
+            "pygents_request_duration_seconds", "To the end of an answer, of a stream to its start.", QUICK,
+            "method", "route", "status",
+        )  # fmt: skip
+        self.batches = Histogram("pygents_commit_commands", "Commands that were committed together.", SIZES)
+        self.committing = Histogram("pygents_commit_duration_seconds", "Of a commit, with its fsync.", QUICK)
+        self.pages = Counter("pygents_replay_reads", "Pages that were read from the store for streams.")
+        self.replayed = Counter("pygents_replayed_events", "Events in those pages.")
+        self.dropped = Counter("pygents_streams_dropped", "Streams that were cut because their client took nothing.")
+        self.lag = Histogram(
+            "pygents_loop_lag_seconds", "How long an event loop lets a due callback wait.", QUICK, "loop"
+        )
+        self.blocks = Counter("pygents_loop_blocks", "Times that code was found to block its event loop.")
+        self._groups = Bounded(MOST_GROUPS)
+        self.families: tuple[Counter | Histogram, ...] = (
+            self.events, self.ended, self.again, self.wait, self.start, self.duration, self.requests,
+            self.batches, self.committing, self.pages, self.replayed, self.dropped, self.lag, self.blocks,
+        )  # fmt: skip
+        for type_ in EventType:
+            self.events.add((type_.value,), 0)
+
+    def listen(self, telemetry: Telemetry) -> None:
+        telemetry.attach(Committed, self._committed)
+        telemetry.attach(Entered, lambda entered: self.start.observe(entered.seconds))
+        telemetry.attach(Answered, self._answered)
+        telemetry.attach(Replayed, self._replayed)
+        telemetry.attach(Dropped, lambda dropped: self.dropped.add())
+        telemetry.attach(Lagged, lambda lagged: self.lag.observe(lagged.seconds, (lagged.loop,)))
+        telemetry.attach(Blocked, lambda blocked: self.blocks.add())
+
+    def hear(self, notice: Notice) -> None:
+        """A listener of the store."""
+        events = self.events.values
+        for event in notice.events:
+            events[_TYPES[event.type]] += 1
+        for begun in notice.begun:
+            self._begun(begun.turn)
+        for turn in notice.ended:
+            self._ended(turn, notice.heads.get(turn.spec.agent))
+
+    def _begun(self, turn: Turn) -> None:
+        if turn.attempt > 1:
+            self.again.add()
+        elif turn.start_time is not None:
+            # One that was delayed may not begin before its time. Clocks may be set back meanwhile.
+            since = turn.spec.not_before or turn.created_at
+            self.wait.observe(max(0, turn.start_time - since) / MICROS)
+
+    def _ended(self, turn: Turn, head: Head | None) -> None:
+        group = head.definition.labels.get(GROUP) if head is not None else None
+        if group:
+            group = self._groups(group)
+        self.ended.add((group or "", turn.status))
+        if turn.start_time is not None and turn.end_time is not None:
+            self.duration.observe(max(0, turn.end_time - turn.start_time) / MICROS, (group or "",))
+
+    def _committed(self, committed: Committed) -> None:
+        self.batches.observe(committed.commands)
+        self.committing.observe(committed.seconds)
+
+    def _answered(self, answered: Answered) -> None:
+        method = answered.method if answered.method in METHODS else OTHER
+        self.requests.observe(answered.seconds, (method, answered.route, STATUSES[answered.status // 100]))
+
+    def _replayed(self, replayed: Replayed) -> None:
+        self.pages.add()
+        self.replayed.add(count=replayed.events)
+
+
+_TYPES = {each: (each.value,) for each in EventType}

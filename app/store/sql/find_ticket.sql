@@ -1,0 +1,1 @@
+SELECT digest, key, agents, until, path, crc FROM tickets WHERE digest = ?

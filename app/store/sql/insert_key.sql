@@ -1,0 +1,1 @@
+INSERT INTO keys (id, name, digest, grants, created_at, expires_at, revoked_at, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

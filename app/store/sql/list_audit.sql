@@ -1,0 +1,2 @@
+SELECT nr, time, actor, actor_name, address, request_id, action, target, details, crc FROM audit
+WHERE nr > ? ORDER BY nr LIMIT ?

@@ -1,0 +1,1 @@
+UPDATE keys SET revoked_at = ?, crc = ? WHERE id = ?

@@ -1,0 +1,116 @@
+"""Keys, tickets and the audit log in SQLite: few rows and rarely written, so each is read and written at once."""
+
+import sqlite3
+from collections.abc import Callable
+
+from ..access.records import AccessKey, Actor, Entry, LoggedEntry, Ticket
+from ..errors import Damaged
+from ..grants import parse_grant
+from ..model import Page
+from . import checksums
+from .fetching import fetch_all, fetch_one
+from .statements import statements
+
+Row = tuple[object, ...]
+
+
+class SqliteAccess:
+    """Implements ``access.AccessRows`` on the writing connection, and ``access.AccessReads`` on a reading one.
+
+    ``tell`` hears of damage that is passed over.
+    """
+
+    def __init__(self, db: sqlite3.Connection, *, tell: Callable[[Damaged], None] = lambda damage: None) -> None:
+        self._db, self._tell = db, tell
+        self._sql = statements()
+
+    def list_keys(self, after: str | None, limit: int) -> Page:
+        rows = fetch_all(self._db, self._sql["list_keys"], {"after": after, "limit": limit + 1})
+        keys = tuple(self._key(row) for row in rows[:limit])
+        return Page(keys, keys[-1].id if len(rows) > limit else None)
+
+    def list_audit(self, after: int, limit: int) -> Page:
+        """Raises ``Damaged``."""
+        rows = fetch_all(self._db, self._sql["list_audit"], (after, limit + 1))
+        entries = tuple(entry_of(row) for row in rows[:limit])
+        return Page(entries, str(entries[-1].number) if len(rows) > limit else None)
+
+    def key(self, id: str) -> AccessKey | None:
+        row = fetch_one(self._db, self._sql["find_key"], (id,))
+        return self._key(row) if row is not None else None
+
+    def add_key(self, key: AccessKey) -> None:
+        self._db.execute(self._sql["insert_key"], _key_row(key))
+
+    def change_key(self, key: AccessKey) -> None:
+        *_, revoked_at, crc = _key_row(key)
+        self._db.execute(self._sql["update_key"], (revoked_at, crc, key.id))
+
+    def ticket(self, digest: bytes) -> Ticket | None:
+        row = fetch_one(self._db, self._sql["find_ticket"], (digest,))
+        return _ticket_of(row) if row is not None else None
+
+    def put_ticket(self, ticket: Ticket) -> None:
+        self._db.execute(self._sql["put_ticket"], _ticket_row(ticket))
+
+    def count_tickets(self, key: str) -> int:
+        return int(self._db.execute(self._sql["count_tickets"], (key,)).fetchone()[0])
+
+    def open_tickets(self) -> list[Ticket]:
+        found = (_ticket_of(row) for row in fetch_all(self._db, self._sql["list_open_tickets"], ()))
+        return [ticket for ticket in found if ticket is not None]
+
+    def drop_tickets(self, now: int) -> None:
+        self._db.execute(self._sql["delete_void_tickets"], (now,))
+
+    def log(self, entry: Entry, now: int) -> None:
+        row = (now, *entry.actor, entry.action, entry.target, entry.details)
+        self._db.execute(self._sql["insert_audit"], (*row, checksums.of_parts(*row)))
+
+    def _key(self, row: Row) -> AccessKey:
+        """One that is damaged admits nobody, but must be seen: without any key the service would be open."""
+        key = key_of(row)
+        if key.damaged:
+            self._tell(Damaged(f"The key {key.id!r}"))
+        return key
+
+
+def key_of(row: Row) -> AccessKey:
+    *stored, crc = row
+    id_, name, digest, grants, created_at, expires_at, revoked_at = stored
+    try:
+        if checksums.of_parts(*stored) == crc:
+            scopes = tuple(parse_grant(text) for text in str(grants).split())
+            return AccessKey(id_, name, digest, scopes, created_at, expires_at, revoked_at)  # type: ignore[arg-type]
+    except ValueError:  # a scope of a later version: not to be understood is not to be valid
+        pass
+    return AccessKey(str(id_), str(name), b"", (), 0, damaged=True)
+
+
+def entry_of(row: Row) -> LoggedEntry:
+    """Raises ``Damaged``."""
+    number, *stored, crc = row
+    if checksums.of_parts(*stored) != crc:
+        raise Damaged(f"Entry {number} of the audit log")
+    time, actor, name, address, request_id, action, target, details = stored
+    entry = Entry(Actor(actor, name, address, request_id), action, target, details)  # type: ignore[arg-type]
+    return LoggedEntry(number, time, entry)  # type: ignore[arg-type]
+
+
+def _key_row(key: AccessKey) -> Row:
+    grants = " ".join(map(str, key.grants))
+    row = (key.id, key.name, key.digest, grants, key.created_at, key.expires_at, key.revoked_at)
+    return (*row, checksums.of_parts(*row))
+
+
+def _ticket_row(ticket: Ticket) -> Row:
+    row = (ticket.digest, ticket.key, " ".join(ticket.agents), ticket.until, ticket.path)
+    return (*row, checksums.of_parts(*row))
+
+
+def _ticket_of(row: Row) -> Ticket | None:
+    *stored, crc = row
+    if checksums.of_parts(*stored) != crc:
+        return None
+    digest, key, agents, until, path = stored
+    return Ticket(digest, key, tuple(str(agents).split()), until, path)  # type: ignore[arg-type]
