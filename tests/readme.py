@@ -101,6 +101,7 @@ BLOCKS: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "parts": (SPEED, partial(_medians, "parts of a submit", ["µs"])),
     "delivery": (SPEED, partial(_medians, r"fan-out: .* to 1000 streams, \d", ["CPU µs", "p50 ms", "p99 ms"])),
     "event": (SPEED, partial(_medians, "parts of a delivered event", ["µs"])),
+    "values": (SPEED, partial(_medians, "values of a turn", ["values per commit", "CPU µs"])),
     "interval": (
         SPEED,
         partial(_medians, "switch interval", ["round trips per s", "submit p50 ms", *BUSY]),

@@ -47,7 +47,7 @@ async def receive_json(heads: Heads, receive: Receive) -> Any:
     _check_type(heads)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):  # as most bodies come
-        return parse(message["body"])
+        return parse(message.get("body", b""))
     return parse(await _receive(receive, message))
 
 
@@ -89,7 +89,10 @@ def parse(raw: bytes) -> Any:
 
 
 def _may_overflow(raw: bytes) -> bool:
-    """Whether a number may be over 1.8e308: it has an exponent, or is so long that it needs none."""
+    """Whether a number may be over 1.8e308: it has an exponent, or is so long that it needs none.
+
+    Also where a string looks like that, as many ids do.
+    """
     numbers = raw.translate(_NUMBERS)
     return b"0e0" in numbers or b"0e+" in numbers or _LONGEST in numbers
 

@@ -40,6 +40,8 @@ class Wire:
         self._held: _Held | None = None
 
     async def send(self, message: Message) -> None:
+        if self._answer.transport.is_closing():  # uvicorn tells it to the newest call of a connection only
+            self._answer.disconnected = True
         held = self._held
         if held is None:
             if message["type"] == "http.response.start":
@@ -72,7 +74,10 @@ class Wire:
 
 
 def wired(send: Send) -> Send:
-    """``send``, in one write where the server is uvicorn's with httptools; on any change there it is what it was."""
+    """``send``, in one write where the server is uvicorn's with httptools; that of any other is what it was.
+
+    It does what uvicorn's own does at the end of an answer; the tests compare the two.
+    """
     answer: Any = getattr(send, "__self__", None)
     return Wire(send, answer).send if type(answer) is RequestResponseCycle else send
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import StartupError
 from .headfile import Mark, read_mark
-from .wal import read_log
+from .wal import PAGE_BYTES, read_log
 
 HEADER_BYTES = 100
 LOCK_BYTE = 1 << 30
@@ -38,15 +38,14 @@ def inspect(path: Path) -> Found:
     journal = part_of(path, "-journal")
     if journal.exists() and journal.stat().st_size:  # its first start was cut off; SQLite undoes that
         return Found(mark)
-    log = read_log(part_of(path, "-wal"))
+    header = _head_of(path) if size else b""
+    log = read_log(part_of(path, "-wal"), _told_page_size(header) or PAGE_BYTES)
     if log.lost and (mark is None or mark.exact):
         raise damage(path, "Its -wal file is damaged: later commits lie beyond a part that cannot be read")
     if not size:
         if log.frames or (mark is not None and mark.events):
             raise damage(path, "It is empty, but was not")
         return Found(mark)
-    with path.open("rb") as file:
-        header = file.read(HEADER_BYTES)
     if not header.startswith(MAGIC) and mark is None:
         return Found()  # somebody else's file, as SQLite will say
     page_size = _page_size(path, header)
@@ -83,14 +82,25 @@ def damage(path: Path, what: str) -> StartupError:
     )
 
 
-def _page_size(path: Path, header: bytes) -> int:
-    """Checks what of the header never changes in a file of ours (https://www.sqlite.org/fileformat2.html, 1.3)."""
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEADER_BYTES)
+
+
+def _told_page_size(header: bytes) -> int | None:
+    """None if it tells of none that there can be."""
     size = int.from_bytes(header[16:18], "big")
     page_size = 65536 if size == 1 else size
+    return page_size if page_size in {512 << shift for shift in range(8)} else None
+
+
+def _page_size(path: Path, header: bytes) -> int:
+    """Checks what of the header never changes in a file of ours (https://www.sqlite.org/fileformat2.html, 1.3)."""
+    page_size = _told_page_size(header)
     fixed = header[:16] == MAGIC and header[20:24] == b"\0\x40\x20\x20" and header[72:92] == bytes(20)
     versions = header[18:20] in (b"\1\1", b"\2\2") and header[44:48] == b"\0\0\0\4"
     text = header[52:60] == b"\0\0\0\0\0\0\0\1" and header[64:68] == bytes(4)
     free = int.from_bytes(header[36:40], "big") <= int.from_bytes(header[28:32], "big")
-    if not (fixed and versions and text and free and page_size in {512 << shift for shift in range(8)}):
+    if page_size is None or not (fixed and versions and text and free):
         raise damage(path, "Its header is not that of a database of this service")
     return page_size

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -60,18 +61,20 @@ def die() -> NoReturn:
     os._exit(1)
 
 
-_same: Callable[[None], None] = dict[None, None]().get
-"""Gives None for None, and is no function of Python's."""
-
-
 def bind_as_they_are() -> None:
-    """Let ``sqlite3`` bind NULLs and blobs without looking for somebody who could adapt them, which nobody does.
+    """Let ``sqlite3`` bind NULLs and blobs without looking for somebody who could adapt them.
 
-    For each it asks three protocols and raises an error for two, up to Python 3.11: with the columns of a turn that is
-    a fifth of the time of a commit. It asks the adapters first; these two give back what they are given.
+    Up to Python 3.11 it asks three protocols for each and raises an error for two: with the columns of a turn that is a
+    fifth of the time of a commit. It asks the adapters first, and these give back what they are given. They are those
+    of the whole process: one that the user's code has registered for ``None`` or ``bytes`` is replaced, once.
     """
-    sqlite3.register_adapter(type(None), _same)
-    sqlite3.register_adapter(bytes, bytes)
+    if sys.version_info < (3, 12):
+        sqlite3.register_adapter(type(None), _as_it_is)
+        sqlite3.register_adapter(bytes, _as_it_is)
+
+
+def _as_it_is(value: T) -> T:
+    return value
 
 
 class SqliteEngine:
@@ -82,7 +85,6 @@ class SqliteEngine:
 
         ``as_it_is``: also if something of what was committed is missing, which is then forgotten.
         """
-        bind_as_they_are()
         self._path, self._die = path, die
         self._told: set[str] = set()
         self._lock = _locked(path)
@@ -301,3 +303,6 @@ def _unusable(path: Path, error: Exception) -> StartupError:
         return StartupError(f"There is no space left for {path}. Free some, or give --store a file elsewhere.")
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return StartupError(f"{path} cannot be opened for writing ({reason}). Give --store a file that can.")
+
+
+bind_as_they_are()

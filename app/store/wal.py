@@ -36,8 +36,11 @@ class Log(NamedTuple):
     lost: bool = False
 
 
-def read_log(path: Path) -> Log:
-    """The log of this file name; one that is not there, or not a log, is empty."""
+def read_log(path: Path, page_bytes: int = PAGE_BYTES) -> Log:
+    """The log of this file name; one that is not there, or not a log, is empty.
+
+    ``page_bytes``: of the database, for a log whose header cannot be read.
+    """
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -49,7 +52,7 @@ def read_log(path: Path) -> Log:
         magic, _, page_size, _, _, _, *sums = _HEADER.unpack(header)
         order = ">" if magic & 1 else "<"
         if magic & ~1 != _MAGIC or _checksum(order, header[:24], 0, 0) != tuple(sums):
-            return Log(lost=_commits_follow(file, page_size, None))
+            return Log(lost=_commits_follow(file, page_bytes, None))
         return _read_frames(file, order, page_size, header[16:24], (sums[0], sums[1]))
 
 
@@ -82,8 +85,6 @@ def _commits_follow(file: BinaryIO, page_size: int, salts: bytes | None) -> bool
     header being bad, those of the first frame will do.
     """
     commit: tuple[int, int, bytes] | None = None
-    if not 512 <= page_size <= 65536:  # it is the header that is bad
-        page_size = PAGE_BYTES
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
         page, size, frame_salts, *_ = _FRAME.unpack(frame)
         salts = salts or frame_salts

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from pygents_app.api.wishes import waiting_time, wants_events
+from pygents_app.commands import Pause
 from pygents_app.model import Outcome, TurnStatus
 from tests.app.api.serving import MAILBOX_LIMIT, TLS, Served
 from tests.app.api.test_guard import problem
@@ -111,6 +112,15 @@ class TestPrefer:
             )
             eventually_sync(lambda: len(waiting) == 1)
         eventually_sync(lambda: len(waiting) == 0)
+
+    def test_what_it_waits_for_is_told_as_it_is_then(self, service: Served) -> None:
+        agent = service.create()
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(post, service, agent, headers={"Prefer": "wait=1"})
+            eventually_sync(lambda: service.get(f"/agents/{agent}")["queued"] == 1)
+            service.execute(Pause(agent))
+        answer = waiting.result()
+        assert (answer.status_code, answer.json()["waiting_for"]) == (202, "paused")
 
     def test_the_agent_is_deleted_meanwhile(self, service: Served) -> None:
         agent = service.create()
@@ -248,6 +258,12 @@ class TestBatch:
         assert list(answer.json()) == ["items"]
         assert [(turn["args"], turn["position"]) for turn in items] == [([0], 1), ([1], 2), ([2], 3)]
         assert turns(service, agent) == items
+
+    def test_what_the_first_waits_for(self, service: Served) -> None:
+        agent = service.create()
+        service.execute(Pause(agent))
+        items = self.call(service, agent, [{"tool": "echo"}, {"tool": "echo"}]).json()["items"]
+        assert [turn["waiting_for"] for turn in items] == ["paused", "previous"]
 
     def test_again_with_the_same_key(self, service: Served) -> None:
         agent = service.create()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from pygents_app.api import bodies
 from pygents_app.errors import MalformedBody
@@ -164,3 +165,15 @@ def _depth(value: Any) -> int:
             return 1 + max(map(_depth, value), default=0)
         case _:
             return 0
+
+
+@pytest.mark.anyio
+async def test_a_body_in_pieces_is_one() -> None:
+    pieces = [b'{"a"', b":", b"", b"1}"]
+    messages = [{"type": "http.request", "body": piece, "more_body": piece != pieces[-1]} for piece in pieces]
+    coming = iter(messages)
+
+    async def receive() -> Message:
+        return next(coming)
+
+    assert await bodies.receive_json({b"content-type": [b"application/json"]}, receive) == {"a": 1}

@@ -100,12 +100,14 @@ async def test_one_write(serve: Serve) -> None:
     assert not transport.closed
 
 
-async def test_bytes_are_those_of_uvicorn(serve: Serve) -> None:
+@pytest.mark.parametrize("default", [[], [(b"date", b"Mon, 30 Nov 2026 12:00:00 GMT")]])
+async def test_bytes_are_those_of_uvicorn(serve: Serve, default: list[tuple[bytes, bytes]]) -> None:
     headers = ((b"content-length", b"5"), (b"content-type", b"text/plain"), (b"x-odd", b"\t a\xe9 "), (b"x-empty", b""))
     app = answering(start(*headers, status=404), body(b"hello"))
     protocol, transport = serve(app)
+    protocol.server_state.default_headers += default
     protocol.data_received(GET)
-    plain = HttpToolsProtocol(protocol.config, ServerState(), {})
+    plain = HttpToolsProtocol(protocol.config, protocol.server_state, {})
     plain.app = app
     other = Transport()
     plain.connection_made(other)
@@ -130,6 +132,60 @@ async def test_pieces_and_streams_go_at_once(serve: Serve) -> None:
     protocol.data_received(GET)
     await eventually(lambda: transport.said.endswith(b"\r\n0\r\n\r\n"))
     assert transport.said == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+
+async def test_a_body_that_is_not_at_its_end_is_not_ended(serve: Serve) -> None:
+    """Though it is as long as it was said to be: the last piece is empty."""
+    protocol, transport = serve(answering(TWO, body(b"ok", more=True), body(b"")))
+    protocol.data_received(GET)
+    await eventually(lambda: protocol.cycle.response_complete)
+    assert transport.said == HEAD + b"ok"
+
+
+async def test_whoever_waits_for_the_client_hears_of_the_end(serve: Serve) -> None:
+    """ASGI: after the last piece of an answer ``receive`` tells of a disconnect."""
+    heard: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send(TWO)
+        await send(body(b"ok"))
+        heard.append(await waiting)
+
+    protocol, _ = serve(app)
+    protocol.data_received(GET)
+    await eventually(lambda: bool(heard))
+    assert heard == [{"type": "http.disconnect"}]
+
+
+async def test_no_continue_after_the_answer(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(TWO)
+        await send(body(b"ok"))
+        await receive()
+
+    protocol, transport = serve(app)
+    protocol.data_received(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
+    await eventually(lambda: not protocol.tasks)
+    assert transport.said == HEAD + b"ok"
+
+
+async def test_clients_that_leave_in_the_middle_are_no_error(
+    serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn tells only the newest call of a connection that it is gone; the others find the transport closed."""
+
+    def refuse(self: Transport, data: Any) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    protocol, transport = serve(answering(TWO, body(b"ok")))
+    protocol.data_received(GET * 3)
+    monkeypatch.setattr(Transport, "write", refuse)
+    transport.closed = True
+    await eventually(lambda: not protocol.tasks)
+    assert not caplog.records
 
 
 async def test_the_head_of_a_stream_does_not_wait(serve: Serve) -> None:

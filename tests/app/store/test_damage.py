@@ -112,7 +112,8 @@ class TestTurns:
             "args = X'5B315D'", "args = NULLIF(0, 1)", "kwargs = X'7B226B223A317D'", "metadata = CAST('{}' AS TEXT)",
             "tool = 'count'", "tool = 'unknown'", "tool = CAST(X'FF' AS TEXT)", "timeout = 1e9", "timeout = 'x'",
             "hops = 3", "retry = '{'", "retry = '{\"max_attempts\": 99}'", "parent_agent = 'z'", "crc = 0",
-            "created_at = 5", "not_before = 7",
+            "created_at = 5", "not_before = 7", "first_seq = first_seq + 1", "root = 'z'", "retry_of = 'z'",
+            "parent_id = 'z', parent_agent = 'a'",
         ],
     )  # fmt: skip
     async def test_a_damaged_one_is_not_shown_and_its_neighbours_go_on(self, filled: Path, changes: str) -> None:
@@ -136,7 +137,8 @@ class TestTurns:
 
     @pytest.mark.parametrize(
         "changes", ["output = X'31'", "error = X'31'", "status = 'error'", "status = 'queued'", "value_count = 9",
-                    "cancel_by = 'x'", "end_crc = NULL", "end_time = 1", "last_seq = 4"],
+                    "cancel_by = 'x'", "end_crc = NULL", "end_time = 1", "last_seq = 4", "crashes = 1", "spared = 1",
+                    "retry_at = 1", "started_seq = 1", "attempt = 2", "start_time = 1", "position = 9"],
     )  # fmt: skip
     async def test_how_one_ended(self, filled: Path, changes: str) -> None:
         async with Opened(filled) as driver:
