@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Proto
 
 
 class Span(NamedTuple):
-    """Ids in hex; times in nanoseconds. ``error``: whether its status says so."""
+    """Ids in hex, times in nanoseconds. ``error``: its status says so. ``events`` are names. ``told`` is all of it."""
 
     name: str
     kind: str
@@ -22,6 +22,7 @@ class Span(NamedTuple):
     end: int
     attributes: dict[str, Any]
     links: tuple[str, ...]
+    events: tuple[str, ...]
     error: bool
     resource: dict[str, Any]
     told: str
@@ -70,7 +71,8 @@ def _span(span: Proto, resource: dict[str, Any]) -> Span:
     return Span(
         span.name, Proto.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(), span.trace_id.hex(),
         span.span_id.hex(), span.parent_span_id.hex(), span.start_time_unix_nano, span.end_time_unix_nano,
-        _attributes(span.attributes), tuple(link.span_id.hex() for link in span.links), span.status.code == 2, resource,
+        _attributes(span.attributes), tuple(link.span_id.hex() for link in span.links),
+        tuple(event.name for event in span.events), span.status.code == 2, resource,
         str(span),
     )  # fmt: skip
 

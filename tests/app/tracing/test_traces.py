@@ -213,7 +213,7 @@ async def test_nothing_of_arguments_values_and_errors_is_on_a_span(caller: Calle
     assert (await caller.post("desk", "ask", kwargs={"item": {SECRET: SECRET}})).status_code == 422
     await spans(collector, "execute_tool fail", "execute_tool second_time", "database")
     await eventually(lambda: len(collector.spans("POST /agents/{name}/turns")) == 4, timeout=10)
-    assert not [span.name for span in collector.spans() if SECRET in span.told]
+    assert not [span.name for span in collector.spans() if SECRET in span.told or span.events]
 
 
 async def test_a_turn_that_waits_goes_on_in_its_trace_after_a_crash(
@@ -246,6 +246,31 @@ async def test_an_attempt_after_a_crash_is_in_the_trace(
     assert (await caller.ended(turn_id))["status"] == "completed"
     (attempt,) = await spans(collector, "execute_tool hang")
     assert (attempt.trace, attempt.attributes["pygents.turn.attempt"]) == (TRACE, 2)
+
+
+async def test_turns_from_before_begin_traces_of_their_own(
+    serve: Serve, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the turn before, by whose end they are begun."""
+    with serve({}) as service:
+        async with httpx.AsyncClient(base_url=service.url) as http:
+            caller = Caller(http)
+            await caller.http.post("/agents/stock/pause")
+            turns = [await post(caller, "look_up", agent="stock") for _ in range(3)]
+            service.stop()
+            for name in ("OTEL_EXPORTER_OTLP_ENDPOINT",):
+                monkeypatch.setenv(name, collector.url)
+            service.start()
+            turns.append(await post(caller, "look_up", agent="stock"))
+            await caller.http.post("/agents/stock/resume")
+            for turn in turns:
+                await caller.ended(turn)
+    await eventually(lambda: len(collector.spans("execute_tool look_up")) == len(turns), timeout=10)
+    spans = collector.spans("execute_tool look_up")
+    assert len({span.trace for span in spans}) == len(turns)
+    assert [bool(span.parent) for span in spans] == [False, False, False, True]
+    assert [len(span.links) for span in spans] == [0, 0, 0, 1]
+    assert len(collector.spans("queue stock")) == 1
 
 
 async def test_the_last_spans_are_sent_before_the_process_ends(serve: Serve, collector: Collector) -> None:
