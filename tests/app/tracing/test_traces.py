@@ -258,14 +258,13 @@ async def test_turns_from_before_begin_traces_of_their_own(
             await caller.http.post("/agents/stock/pause")
             turns = [await post(caller, "look_up", agent="stock") for _ in range(3)]
             service.stop()
-            for name in ("OTEL_EXPORTER_OTLP_ENDPOINT",):
-                monkeypatch.setenv(name, collector.url)
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
             service.start()
             turns.append(await post(caller, "look_up", agent="stock"))
             await caller.http.post("/agents/stock/resume")
             for turn in turns:
                 await caller.ended(turn)
-    await eventually(lambda: len(collector.spans("execute_tool look_up")) == len(turns), timeout=10)
+        await eventually(lambda: len(collector.spans("execute_tool look_up")) == len(turns), timeout=10)
     spans = collector.spans("execute_tool look_up")
     assert len({span.trace for span in spans}) == len(turns)
     assert [bool(span.parent) for span in spans] == [False, False, False, True]
