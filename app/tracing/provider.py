@@ -6,8 +6,9 @@ the process, and that not for long.
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 
 from opentelemetry import trace
@@ -27,11 +28,15 @@ def make_tracing(environment: Mapping[str, str], *, node: str) -> Tracing:
     """With a provider for the whole process, so that spans of the user's code belong to the same traces."""
     known = trace.get_tracer_provider()
     if isinstance(known, TracerProvider):
-        return Spans(tracer=known.get_tracer("pygents", version("pygents")), close=_nothing)
+        return _spans(known, known.force_flush)  # whoever has made it ends it
     provider = TracerProvider(resource=Resource.create(_resource(environment, node)), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    return Spans(tracer=provider.get_tracer("pygents", version("pygents")), close=_Closing(provider).close)
+    return _spans(provider, provider.shutdown)
+
+
+def _spans(provider: TracerProvider, end: Callable[[], object]) -> Spans:
+    return Spans(tracer=provider.get_tracer("pygents", version("pygents")), close=partial(_in_time, end))
 
 
 def _resource(environment: Mapping[str, str], node: str) -> dict[str, str]:
@@ -42,26 +47,17 @@ def _resource(environment: Mapping[str, str], node: str) -> dict[str, str]:
     return {"service.name": "pygents", "service.instance.id": node}
 
 
-async def _nothing() -> None:
-    """Whoever has made the provider ends it."""
+async def _in_time(end: Callable[[], object]) -> None:
+    """The SDK's own end waits up to 30 seconds, so it waits in a thread that keeps no process alive."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
+    def work() -> None:
+        try:
+            end()
+        finally:
+            with suppress(RuntimeError):  # the loop is closed, nobody waits any more
+                loop.call_soon_threadsafe(ended.set)
 
-class _Closing:
-    """The provider's own end waits up to 30 seconds, so it waits in a thread that keeps no process alive."""
-
-    def __init__(self, provider: TracerProvider) -> None:
-        self._provider = provider
-
-    async def close(self) -> None:
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-
-        def work() -> None:
-            try:
-                self._provider.shutdown()
-            finally:
-                with suppress(RuntimeError):  # the loop is closed, nobody waits any more
-                    loop.call_soon_threadsafe(ended.set)
-
-        threading.Thread(target=work, name="tracing-close", daemon=True).start()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), CLOSE_SECONDS)
+    threading.Thread(target=work, name="tracing-close", daemon=True).start()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), CLOSE_SECONDS)

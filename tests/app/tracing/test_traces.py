@@ -22,7 +22,7 @@ TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 SECRET = "correct-horse"
 """Given as an argument, yielded as a value, and part of errors."""
 
-Serve = Callable[[Mapping[str, str]], AbstractContextManager[Service]]
+Serve = Callable[..., AbstractContextManager[Service]]
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """A service with the given variables, and none else of OpenTelemetry's."""
 
     @contextmanager
-    def serve(variables: Mapping[str, str]) -> Iterator[Service]:
+    def serve(variables: Mapping[str, str], module: Path = DESK) -> Iterator[Service]:
         for name, value in {"OTEL_BSP_SCHEDULE_DELAY": "20", **variables}.items():
             monkeypatch.setenv(name, value)
-        with serving(tmp_path, DESK) as service:
+        with serving(tmp_path, module) as service:
             yield service
 
     return serve
@@ -282,6 +282,33 @@ async def test_the_last_spans_are_sent_before_the_process_ends(serve: Serve, col
         service.stop()
     assert [span.name for span in collector.spans() if span.kind == "consumer"] == ["execute_tool look_up"]
     assert (collector.paths, collector.spans()[0].resource["service.name"]) == ({"/spans"}, "front")
+
+
+async def test_a_provider_of_the_users_code_is_used_and_flushed(
+    serve: Serve, collector: Collector, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        f"""
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+provider = TracerProvider(resource=Resource.create({{"service.name": "own"}}))
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter("{collector.url}/own"), schedule_delay_millis=600_000))
+trace.set_tracer_provider(provider)
+{DESK.read_text()}"""
+    )
+    with serve({"OTEL_EXPORTER_OTLP_ENDPOINT": f"{collector.url}/unused"}, own) as service:
+        async with httpx.AsyncClient(base_url=service.url) as http:
+            caller = Caller(http)
+            await caller.ended(await post(caller, "look_up", agent="stock"))
+        service.stop()
+    assert collector.tree() == ["POST /agents/{name}/turns", "  execute_tool look_up", "    database"]
+    assert {span.resource["service.name"] for span in collector.spans()} == {"own"}
+    assert collector.paths == {"/own"}
 
 
 async def test_a_collector_that_does_not_answer_delays_nothing(serve: Serve) -> None:
