@@ -1,6 +1,7 @@
 """The composition root: the only place that constructs the parts of the service and knows the order of their lives."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -46,6 +47,8 @@ from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.subscription import Patience
 from .telemetry import Emit, Telemetry
+from .tracing.port import nothing_carried
+from .tracing.switch import open_tracing
 
 STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
@@ -60,6 +63,7 @@ class Service:
 
     def __init__(self, settings: Settings, agents: Sequence[Agent]) -> None:
         node, catalogue, damages = new_id(), Catalogue(), Damages()
+        tracing = open_tracing(os.environ, node=node)
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
         emit, counting = _counted()
         store: Store = open_store(settings.store, durability=settings.durability, emit=emit)
@@ -71,12 +75,13 @@ class Service:
             store=store, catalogue=catalogue, starting=capacity.starting, accepts=capacity.accepts,
             guard=PutHooks(roster=roster, workers=workers, hook_timeout=settings.hook_timeout),
             code_agents=roster.names, mailbox_limit=settings.mailbox_limit, max_hops=settings.max_hops,
+            carried=tracing.carried if tracing is not None else nothing_carried,
         )  # fmt: skip
         administration = Administration(
             store=store, catalogue=catalogue, starting=capacity.starting, code_agents=roster.names
         )
-        roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock))
-        equipment = Equipment(store, roster, submission, capacity, _limits(settings), emit)
+        roster.connect(partial(DurableMailbox, submission=submission, clock=system_clock, tracing=tracing))
+        equipment = Equipment(store, roster, submission, capacity, _limits(settings), emit, tracing)
         executor = Executor(workers=workers, equipment=equipment, capacity=capacity, tools=catalogue.tools().values())
         dispatcher = Dispatcher(
             store=store, catalogue=catalogue, capacity=capacity, executor=executor, damages=damages,
@@ -87,6 +92,7 @@ class Service:
         self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
         self._tickets = Tickets(store=store, gate=gate)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
+        self._tracing = tracing
         self._hub, self._dispatcher, self._damages = hub, dispatcher, damages
         self._pruner = Pruner(store=store, clock=system_clock, retention=_retention(settings), damages=damages)
         self._directory = Directory(reads=store, roster=roster)
@@ -95,7 +101,7 @@ class Service:
             store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
             engine=_engine(settings.store), code_agents=roster.names, emit=emit,
-            metrics=self._metrics(counting, _info(settings)),
+            metrics=self._metrics(counting, _info(settings)), tracing=tracing,
         )  # fmt: skip
 
     def _metrics(self, counting: Counting, info: Mapping[str, str]) -> Exposition:
@@ -157,6 +163,8 @@ class Service:
         await self._dispatcher.close()
         await self._hub.close()
         await self._store.close()
+        if self._tracing is not None:
+            await self._tracing.close()
 
 
 def _gate(settings: Settings) -> Gate:

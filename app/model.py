@@ -136,10 +136,18 @@ class Head(Struct, frozen=True, gc=False):
         return self.node is None and self.current is None
 
 
+class Trace(NamedTuple):
+    """Where in a trace a turn was made: ``traceparent`` and ``tracestate`` of W3C Trace Context."""
+
+    parent: str
+    state: str = ""
+
+
 class TurnSpec(Struct, frozen=True, gc=False):
     """What was asked for and never changes. ``timeout`` in seconds; ``hops`` counts sends from the root.
 
-    ``retry_of``: the ended turn of the same agent that this one repeats.
+    ``retry_of``: the ended turn of the same agent that this one repeats. ``trace`` is kept apart by a store, and may be
+    missing in what is read back: few turns have one.
     """
 
     id: str
@@ -155,6 +163,7 @@ class TurnSpec(Struct, frozen=True, gc=False):
     hops: int = 0
     retry: Retry | None = None
     retry_of: str | None = None
+    trace: Trace | None = None
 
 
 class CancelRequest(NamedTuple):

@@ -42,7 +42,7 @@ from .commands import (
     Recover,
     Release,
 )  # fmt: skip
-from .model import Begun, Event, Head, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from .model import Begun, Event, Head, ListedAgent, Page, PlacedTurn, Trace, Turn, TurnRef, TurnStatus
 
 
 class Notice(NamedTuple):
@@ -193,6 +193,10 @@ class Store(Reads, Protocol):
 
     async def list_children(self, turn_id: str) -> list[TurnRef]:
         """The turns that this one has sent, put or returned, by acceptance."""
+        ...
+
+    async def get_trace(self, turn_id: str) -> Trace | None:
+        """What a turn has brought with it; None, too, once the turn is gone."""
         ...
 
     async def purge(self, deleted_before: int, limit: int) -> int:

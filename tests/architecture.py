@@ -18,7 +18,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("commands", "payloads", "retries"),
     ("draft",),
     ("lifecycle",),
-    ("telemetry",),
+    ("telemetry", "tracing"),
     ("ports", "settings", "auth", "metrics"),
     ("store", "runtime", "streaming"),
     ("api", "console", "guide", "deploy"),

@@ -22,6 +22,8 @@ NEVER_LOGGED = ("was never awaited", "exception was never retrieved", "Task was 
 class Service:
     """``serve`` are the arguments of ``pygents serve`` (or another ``verb``); ``settings`` are its settings by name.
 
+    ``environment`` are further variables.
+
     Port, database and log stay the same for all processes that it starts, one after the other.
     """
 
@@ -31,6 +33,7 @@ class Service:
         *serve: str | Path,
         cwd: Path | None = None,
         settings: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
         verb: str = "serve",
     ) -> None:
         self._verb = verb
@@ -39,6 +42,7 @@ class Service:
         self._cwd = cwd or folder
         self._serve = [str(part) for part in serve]
         self._settings = {f"PYGENTS_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._log.touch()
 
@@ -69,7 +73,7 @@ class Service:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._cwd,
-                env={**others, **self._settings, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
+                env={**others, **self._environment, **self._settings, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
             )  # fmt: skip
 
     def start(self, *wrapper: str) -> None:

@@ -45,6 +45,10 @@ KEY = header(
     "Idempotency-Key", {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "1 to 255 visible ASCII characters. The same key and body again: the same turns.",
 )  # fmt: skip
+TRACEPARENT = header(
+    "traceparent", {"type": "string"},
+    "W3C Trace Context: the trace that goes on with the turn, if the service traces. Ignored if malformed.",
+)  # fmt: skip
 LAST_EVENT_ID = header(
     "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{0,18}$"},
     "Cursor: the last sequence number that the client has.",
@@ -114,7 +118,7 @@ def _wishes() -> list[dict[str, Any]]:
         "on_disconnect", {"type": "string", "enum": ["cancel"]},
         "Cancel the turn if the client goes away before its end; only with `Prefer: wait` or the events as the answer.",
     )  # fmt: skip
-    return [leaving, KEY, prefer, SEEN]
+    return [leaving, KEY, prefer, SEEN, TRACEPARENT]
 
 
 def _submitted(*raised: type[ServiceError]) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _batch() -> dict[str, Any]:
             "Accept an array of turns, all or none, in their order. Pointers of errors begin with the index.\n\n"
             "`GET /limits` tells how many a batch may have."
         ),
-        "parameters": [NAME, KEY],
+        "parameters": [NAME, KEY, TRACEPARENT],
         **body(turns, example="submit-batch"),
         "responses": _numbered({202: accepted}, *SUBMIT_ERRORS),
     }  # fmt: skip

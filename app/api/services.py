@@ -19,6 +19,7 @@ from ..runtime.tickets import Admission
 from ..settings import Settings
 from ..streaming.hub import Hub
 from ..telemetry import Emit, silent
+from ..tracing.port import Tracing
 
 Trouble = Literal["blocked", "stuck"]
 """``blocked``: code of the agent's turn blocks its event loop. ``stuck``: it does not stop although it was told to."""
@@ -128,6 +129,7 @@ class Services:
     engine: str = ""
     emit: Emit = silent
     code_agents: frozenset[str] = frozenset()
+    tracing: Tracing | None = None
 
 
 def services(request: Request) -> Services:

@@ -14,6 +14,7 @@ from ..errors import AgentNotFound, InvalidRequest, MalformedHeader, ServiceErro
 from ..logs.about import about
 from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
+from ..tracing.port import Tracing
 from . import bodies, representations, standing
 from .answers import JSON, Answer, RawHeader
 from .caller import CALLER
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
+
+Make = Callable[[Services, Scope, Receive], Awaitable[ASGIApp]]
 
 _KEY = re.compile(rb"[!-~]{1,%d}" % MAX_KEY)
 
@@ -77,7 +80,7 @@ async def retry_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
 class Endpoint:
     """A coroutine function that makes an answer, as an ASGI application: the router adds nothing around those."""
 
-    def __init__(self, its: Services, make: Callable[[Services, Scope, Receive], Awaitable[ASGIApp]]) -> None:
+    def __init__(self, its: Services, make: Make) -> None:
         self._its, self._make = its, make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,10 +88,32 @@ class Endpoint:
         await answer(scope, receive, send)
 
 
+class TracedEndpoint:
+    """The same, where turns are traced: the span of a request ends with what is answered, be that yet to be sent."""
+
+    def __init__(self, its: Services, make: Make, *, route: str, tracing: Tracing) -> None:
+        self._its, self._make, self._route, self._tracing = its, make, route, tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = (scope["method"], self._route, scope["path"], scope["scheme"], scope["headers"])
+        with self._tracing.exchange(*asked) as exchange:
+            answer = await self._make(self._its, scope, receive)
+            exchange.answered(answer.status if isinstance(answer, Answer) else 200)
+        await answer(scope, receive, send)
+
+
 def submit_routes(its: Services) -> list[Route]:
     """The hottest first."""
     makes = {PATH: submit_turn, BATCH_PATH: submit_batch, RETRY_PATH: retry_turn}
-    return [Route(path, Endpoint(its, make), methods=["POST"], include_in_schema=False) for path, make in makes.items()]
+    ends = {path: _endpoint(its, path, make) for path, make in makes.items()}
+    return [Route(path, end, methods=["POST"], include_in_schema=False) for path, end in ends.items()]
+
+
+def _endpoint(its: Services, path: str, make: Make) -> ASGIApp:
+    """Decided once, so that a service without traces pays nothing for those of others."""
+    if its.tracing is None:
+        return Endpoint(its, make)
+    return TracedEndpoint(its, make, route=path, tracing=its.tracing)
 
 
 # --- the body --------------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 """What all runners of a process share."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
+from ..errors import ServiceError
 from ..model import Begun, Turn
 from ..ports import Store
 from ..telemetry import Emit, silent
+from ..tracing.port import Attempt, Tracing
 from .capacity import Capacity
 from .encoding import Limits
 from .roster import Roster
@@ -20,6 +23,16 @@ class Equipment(NamedTuple):
     capacity: Capacity
     limits: Limits
     emit: Emit = silent
+    tracing: Tracing | None = None
+
+
+async def new_attempt(turn: Turn, kit: Equipment, tracing: Tracing) -> Attempt:
+    """In the trace that the turn came with. If that cannot be read, in one of its own: no turn fails by it."""
+    trace = turn.spec.trace
+    if trace is None:
+        with suppress(ServiceError):
+            trace = await kit.store.get_trace(turn.id)
+    return tracing.attempt(trace)
 
 
 def new_scribe(

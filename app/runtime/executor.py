@@ -15,8 +15,9 @@ from .capacity import Capacity
 from .equipment import Equipment, new_scribe
 from .orders import Assignment, Order, StopOrder
 from .outcomes import DRAINED, Stop
-from .runner import Runner, is_telling
+from .runner import Runner
 from .scribe import Ending
+from .telling import is_telling
 from .worker import Block, Worker
 from .workers import Workers
 

@@ -5,6 +5,7 @@ A message of a running turn carries the turn's fence, parent, root and hops; one
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from .. import errors
 from ..clock import Clock
 from ..commands import Origin
 from ..model import Begun, TurnRef
+from ..tracing.port import Tracing
 from .requests import Lineage, TurnRequest
 from .submission import Submission
 from .translation import due_time, request_of
@@ -63,8 +65,8 @@ running_sender: ContextVar[Sender | None] = ContextVar("running_sender", default
 class DurableMailbox:
     """``pygents_core``'s Mailbox port over the store, for the agent ``name``."""
 
-    def __init__(self, name: str, *, submission: Submission, clock: Clock) -> None:
-        self._name, self._submission, self._clock = name, submission, clock
+    def __init__(self, name: str, *, submission: Submission, clock: Clock, tracing: Tracing | None = None) -> None:
+        self._name, self._submission, self._clock, self._tracing = name, submission, clock, tracing
 
     async def put(
         self, turn: CoreTurn[Any], *, delay: float | None = None, not_before: datetime | None = None
@@ -79,22 +81,26 @@ class DurableMailbox:
         await self._deliver(agent_name, turn, (delay, not_before), hop=True)
 
     async def _deliver(self, agent: str, turn: CoreTurn[Any], due: Due, *, hop: bool) -> None:
-        sender = running_sender.get()
         request = request_of(turn, due_time(self._clock, *due))
         try:
-            if sender is None:
-                await self._submission.submit(agent, [request], guarded=not hop)
-                return
-            await self._submission.send(
-                agent,
-                request,
-                lineage=sender.lineage(hop=hop),
-                origin=sender.origin,
-                occurrence=sender.occurrence(agent, request, due),
-                guarded=not hop,
-            )
+            with self._tracing.sending(agent, request.tool) if self._tracing is not None else nullcontext():
+                await self._hand_over(agent, request, due, hop=hop)
         except errors.ServiceError as error:
             raise as_library_error(error, request.tool) from error
+
+    async def _hand_over(self, agent: str, request: TurnRequest, due: Due, *, hop: bool) -> None:
+        sender = running_sender.get()
+        if sender is None:
+            await self._submission.submit(agent, [request], guarded=not hop)
+            return
+        await self._submission.send(
+            agent,
+            request,
+            lineage=sender.lineage(hop=hop),
+            origin=sender.origin,
+            occurrence=sender.occurrence(agent, request, due),
+            guarded=not hop,
+        )
 
 
 def as_library_error(error: errors.ServiceError, tool: str) -> Exception:

@@ -23,27 +23,21 @@ from ..errors import ServiceError
 from ..logs.about import about
 from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
 from ..telemetry import Entered
+from ..tracing.port import Attempt
 from .claiming import Claiming, NotBegun
 from .encoding import encode_memory, encode_value
 from .entry import Entry
-from .equipment import Equipment, new_scribe
+from .equipment import Equipment, new_attempt, new_scribe
 from .mailbox import Sender, as_library_error, running_sender
 from .orders import Assignment, Order, StopOrder
 from .outcomes import CANCELLED, DamagedTurn, Output, Stop, ToolRemoved, outcome_of
 from .scribe import Ending, Scribe
 from .stopping import Stopping
+from .telling import tell_put
 from .translation import core_turn, request_of
 from .turn_tasks import TurnTasks
 
 log = logging.getLogger("pygents.runner")
-
-_background: set[asyncio.Task[None]] = set()
-"""Hooks that run after a turn's end: the event loop alone would let them be collected."""
-
-
-def is_telling(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether such a hook runs on that loop."""
-    return any(task.get_loop() is loop for task in tuple(_background))
 
 
 class Moved(Exception):
@@ -82,6 +76,7 @@ class Runner:
         self._ending = Ending(CANCELLED)
         self._values = 0
         self._error: BaseException | None = None
+        self._attempt: Attempt | None = None
         self._put: tuple[Agent, CoreTurn[Any]] | None = None
         self._stopping = Stopping()
         self._claiming = Claiming(turn, store=equipment.store, capacity=equipment.capacity)
@@ -143,6 +138,8 @@ class Runner:
             self._error = refusal
 
     async def _perform(self, begun: Begun | None) -> None:
+        if self._kit.tracing is not None:
+            self._attempt = await new_attempt(self.turn, self._kit, self._kit.tracing)
         self._check()
         self._core = core = core_turn(self.turn.spec, self.turn.attempt)
         self._agent = agent = self._kit.roster.agent(self.definition)
@@ -199,6 +196,8 @@ class Runner:
         self._kit.emit(Entered(max(0, system_clock() - (begun.turn.start_time or 0)) / 1_000_000))
         sender = Sender(begun)
         running_sender.set(sender)
+        if self._attempt is not None:
+            self._attempt.enter(begun.turn)
         core.attempt, core.parent = begun.turn.attempt, begun.turn.spec.parent
         core.root, core.hops = begun.turn.spec.root, begun.turn.spec.hops
         if failpoints.ARMED:
@@ -291,7 +290,7 @@ class Runner:
     def abandon(self, ending: Ending) -> None:
         """On its loop: end the turn although its code has not stopped."""
         if self._scribe is not None and not self.abandoned and not self._task.done():
-            self._give_up()
+            self._give_up(ending)
             self._scribe.abandon(ending)
 
     def abandon_from_outside(self, ending: Ending) -> None:
@@ -303,21 +302,23 @@ class Runner:
         if self._begun is not None:
             # In this order: the code may stop meanwhile, and must not take the end for one that its own scribe wrote.
             outside = self._outside = self._new_scribe(self._begun)
-            self._give_up()
+            self._give_up(ending)
             outside.abandon(ending)
 
-    def _give_up(self) -> None:
+    def _give_up(self, ending: Ending) -> None:
         self.abandoned = True
+        if self._attempt is not None:
+            self._attempt.end(self.turn, ending.outcome, None)
         log.warning("turn %s does not stop: agent %s is stuck", self.turn.id, self.agent, extra=self._about)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _through(self, turn: Turn | None) -> None:
         """A returned turn is in the mailbox only if the end that was stored is ``completed``."""
+        if self._attempt is not None:
+            self._attempt.end(self.turn, self._ending.outcome, turn)
         if self._put is not None and turn is not None and turn.status is TurnStatus.COMPLETED:
-            telling = self.loop.create_task(self._put[0].tell_put(self._put[1]))
-            _background.add(telling)
-            telling.add_done_callback(_background.discard)
+            tell_put(*self._put)
         self._ended(self)
         # They know each other, and what the code made: only a garbage collection would find them.
         self._scribe = self._outside = self._core = self._put = self._agent = None
@@ -330,7 +331,7 @@ class Runner:
         elif self.abandoned and self._outside is None:
             self._scribe.release()
         else:
-            ending = self._code_ended(task)
+            self._ending = ending = self._code_ended(task)
             if ending.outcome.status is TurnStatus.ERROR and log.isEnabledFor(logging.DEBUG):  # it may quote arguments
                 log.debug("turn %s ends as an error", self.turn.id, exc_info=self._error, extra=self._about)
             self._scribe.finish(ending)

@@ -21,9 +21,10 @@ from ..access.commands import LogEntry, audited
 from ..access.records import Entry
 from ..clock import new_id
 from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
-from ..model import CancelRequest, Definition, KeyRecord, TurnRef, TurnSpec
+from ..model import CancelRequest, Definition, KeyRecord, Trace, TurnRef, TurnSpec
 from ..pointers import pointer
 from ..ports import Store
+from ..tracing.port import nothing_carried
 from .catalogue import Catalogue
 from .requests import Lineage, TurnRequest
 from .translation import core_turn, repeated
@@ -46,7 +47,7 @@ class Submission:
     """``starting`` reserves a place among the turns that this node runs at once.
 
     ``accepts`` tells whether it still takes turns from outside, ``code_agents`` which agents of the code it has.
-    ``mailbox_limit`` counts turns, ``max_hops`` sends.
+    ``mailbox_limit`` counts turns, ``max_hops`` sends. ``carried`` tells in which trace the calling code is.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Submission:
         code_agents: frozenset[str],
         mailbox_limit: int,
         max_hops: int,
+        carried: Callable[[], Trace | None] = nothing_carried,
     ) -> None:
+        self._carried = carried
         self._store, self._catalogue = store, catalogue
         self._starting, self._accepts, self._guard = starting, accepts, guard
         self._code_agents, self._mailbox_limit, self._max_hops = code_agents, mailbox_limit, max_hops
@@ -228,6 +231,7 @@ class Submission:
             hops=lineage.hops if lineage else 0,
             retry=request.retry or tool.retry,
             retry_of=request.retry_of,
+            trace=self._carried(),
         )
 
     async def _unknown_tool(self, agent: str, tool: str) -> errors.ServiceError:

@@ -15,6 +15,7 @@ from ..model import (
     KeyRecord,
     ListedAgent,
     PlacedTurn,
+    Trace,
     Turn,
     TurnRef,
     TurnSpec,
@@ -182,6 +183,18 @@ def record_of(row: Row, agent: str, number: int, caller: str, key: str) -> KeyRe
     if checksums.of_parts(number, caller, key, digest, ids) != crc:
         raise Damaged(f"The record of an Idempotency-Key of agent {agent!r}", agent=agent)
     return KeyRecord(agent, caller, key, digest, tuple(ids.split()))
+
+
+def trace_row(turn_id: str, trace: Trace) -> Row:
+    return (turn_id, *trace, checksums.of_parts(turn_id, *trace))
+
+
+def trace_of(row: Row) -> Trace:
+    """Raises Damaged."""
+    turn_id, parent, state, crc = row
+    if checksums.of_parts(turn_id, parent, state) != crc:
+        raise Damaged(f"The trace of turn {turn_id}", turn_id=turn_id)
+    return Trace(parent, state)
 
 
 def memory_row(memory: bytes, agent: int) -> Row:

@@ -7,7 +7,7 @@ is committed.
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol, TypeVar
 
-from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Trace, Turn, TurnRef, TurnStatus
 from ..ports import Measures, OldLogs
 from .access import AccessReads, AccessRows
 
@@ -101,6 +101,8 @@ class Snapshot(Protocol):
     def list_turns(self, agent: str | None, status: TurnStatus | None, after: str | None, limit: int) -> Page: ...
 
     def list_children(self, turn_id: str) -> list[TurnRef]: ...
+
+    def get_trace(self, turn_id: str) -> Trace | None: ...
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]: ...
 

@@ -24,8 +24,8 @@ from .sqlite_access import entry_of, key_of
 from .sqlite_rows import events_ever
 from .statements import statements
 
-ACCESS_VERSION = 2
-"""Of the schema; a backup from before has no keys."""
+ACCESS_VERSION, TRACES_VERSION = 2, 3
+"""Of the schema; a backup from before has no keys, and no traces."""
 MOST_PROBLEMS = 100
 """What is told of one kind of check; the rest is only counted."""
 
@@ -75,6 +75,7 @@ class _Examination:
             self._guarded(self._check_agents)
             self._guarded(self._check_strays)
             self._guarded(self._check_access)
+            self._guarded(self._check_traces)
         return self._report
 
     def _guarded(self, check: Callable[[], Any]) -> Any:
@@ -183,7 +184,7 @@ class _Examination:
             self._checked(partial(codec.memory_of, tuple(row), name))
 
     def _check_access(self) -> None:
-        if self._db.execute("PRAGMA user_version").fetchone()[0] < ACCESS_VERSION:
+        if self._version() < ACCESS_VERSION:
             return
         for row in self._rows("examine_keys"):
             self._report.counted["keys"] += 1
@@ -192,6 +193,19 @@ class _Examination:
         for row in self._rows("examine_audit"):
             self._report.counted["audit entries"] += 1
             self._checked(partial(entry_of, row))
+
+    def _check_traces(self) -> None:
+        if self._version() < TRACES_VERSION:
+            return
+        for *row, has_turn in self._rows("examine_traces"):
+            self._report.counted["traces"] += 1
+            self._checked(partial(codec.trace_of, tuple(row)))
+            if not has_turn:
+                self._report.add(f"A trace is of turn {row[0]}, which is missing.")
+
+    def _version(self) -> int:
+        version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
+        return version
 
     def _checked(self, read: Callable[[], object]) -> None:
         try:

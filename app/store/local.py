@@ -10,7 +10,7 @@ from ..access.records import AccessKey, Ticket
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
-from ..model import Event, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
+from ..model import Event, ListedAgent, Page, PlacedTurn, Trace, TurnRef, TurnStatus
 from ..ports import Listener, Measures, OldLogs
 from ..telemetry import Committed, Emit, silent
 from .access import all_keys
@@ -92,6 +92,9 @@ class LocalStore:
 
     async def list_children(self, turn_id: str) -> list[TurnRef]:
         return await self._engine.read(lambda snapshot: snapshot.list_children(turn_id))
+
+    async def get_trace(self, turn_id: str) -> Trace | None:
+        return await self._engine.read(lambda snapshot: snapshot.get_trace(turn_id))
 
     async def read_events(self, agent: str, after: int, limit: int, up_to: int | None = None) -> list[Event]:
         return await self._engine.read(lambda snapshot: snapshot.read_events(agent, after, limit, up_to))

@@ -7,7 +7,7 @@ from itertools import dropwhile, islice
 from typing import BinaryIO
 
 from ..errors import NoBackup
-from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Turn, TurnRef, TurnStatus
+from ..model import Event, Head, KeyRecord, ListedAgent, Page, PlacedTurn, Trace, Turn, TurnRef, TurnStatus
 from ..ports import Measures, OldLogs
 from .engine import Snapshot, T
 from .measuring import measured
@@ -164,6 +164,10 @@ class MemorySnapshot:
     def list_children(self, turn_id: str) -> list[TurnRef]:
         turns = (self._tables.turn(one) for one in self._tables.order)
         return [turn.ref for turn in turns if turn is not None and turn.spec.parent and turn.spec.parent.id == turn_id]
+
+    def get_trace(self, turn_id: str) -> Trace | None:
+        turn = self._tables.turns.get(turn_id)
+        return turn.spec.trace if turn is not None else None
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
         for known in (*(one for one in self._tables.deleted if one.head.name == agent), self._tables.agents.get(agent)):

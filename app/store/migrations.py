@@ -29,9 +29,10 @@ def migrate(db: sqlite3.Connection, shown: str, *, ours: bool = False) -> None:
             f"{shown} has schema version {version}, and this version of pygents knows those up to {newest}. "
             "Start the pygents that wrote it, or a newer one, or give --store another file."
         )
+    _check_version(db, version, shown, steps)
     for number in range(version + 1, newest + 1):
         _step(db, number, steps[number])
-    with closing(_fresh(steps)) as fresh:
+    with closing(_fresh(steps, newest)) as fresh:
         expected = _shape(fresh)
     if _shape(db) != expected:
         raise StartupError(
@@ -40,10 +41,21 @@ def migrate(db: sqlite3.Connection, shown: str, *, ours: bool = False) -> None:
         )
 
 
-def _fresh(steps: Mapping[int, str]) -> sqlite3.Connection:
-    """A database in memory that has been through all steps."""
+def _check_version(db: sqlite3.Connection, version: int, shown: str, steps: Mapping[int, str]) -> None:
+    """A flipped bit may make the version a smaller one; the steps that it asks for were made before, and would fail."""
+    if version == 0:
+        return
+    shape = _shape(db)
+    for number in range(version + 1, max(steps) + 1):
+        with closing(_fresh(steps, number)) as fresh:
+            if _shape(fresh) == shape:
+                raise damage(Path(shown), f"Its header says version {version}, and it is {number}")
+
+
+def _fresh(steps: Mapping[int, str], version: int) -> sqlite3.Connection:
+    """A database in memory that has been through all steps up to ``version``."""
     db = sqlite3.connect(":memory:", isolation_level=None)
-    for number in sorted(steps):
+    for number in range(1, version + 1):
         _step(db, number, steps[number])
     return db
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from ..errors import Damaged
-from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, TurnRef, TurnStatus
+from ..model import Event, EventType, ListedAgent, Page, PlacedTurn, Trace, TurnRef, TurnStatus
 from ..ports import Measures, OldLogs
 from . import codec
 from .fetching import fetch_all
@@ -91,6 +91,10 @@ class SqliteSnapshot:
 
     def list_children(self, turn_id: str) -> list[TurnRef]:
         return [TurnRef(agent, child) for agent, child in self._all("list_children", (turn_id,))]
+
+    def get_trace(self, turn_id: str) -> Trace | None:
+        row = self._one("find_trace", (turn_id,))
+        return codec.trace_of(row) if row is not None else None
 
     def read_events(self, agent: str, after: int, limit: int, up_to: int | None) -> list[Event]:
         """Of a deleted agent, too, until it is purged: streams that are behind come to the end of its log.

@@ -41,6 +41,7 @@ class _Pending:
         self.changed_turns: dict[str, Turn] = {}
         self.events: list[codec.Row] = []
         self.records: list[codec.Row] = []
+        self.traces: list[codec.Row] = []
 
 
 class SqliteRows:
@@ -193,6 +194,8 @@ class SqliteRows:
     def add_turns(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
             self._pending.new_turns.append(codec.new_turn_row(turn, self._id(turn.spec.agent)))
+            if turn.spec.trace is not None:
+                self._pending.traces.append(codec.trace_row(turn.id, turn.spec.trace))
             self._keep(turn)
 
     def change_turns(self, turns: Sequence[Turn]) -> None:
@@ -236,6 +239,8 @@ class SqliteRows:
         pending = self._pending
         if pending.new_turns:
             self._write("insert_turn", pending.new_turns)
+        if pending.traces:
+            self._write("insert_trace", pending.traces)
         if pending.changed_turns:
             changed = pending.changed_turns.values()
             delayed = [(turn.position, turn.id) for turn in changed if turn.spec.not_before is not None]

@@ -16,11 +16,12 @@ from playwright.sync_api import Page
 
 from tests.examples.expect import is_shown
 from tests.examples.markdown import ROOT, Block
+from tests.helpers import free_port
 from tests.service import NEVER_LOGGED, Service
 
-ADDRESS = "127.0.0.1:8000"
+ADDRESS, COLLECTOR = "127.0.0.1:8000", "4318"
 BIN = Path(sys.executable).parent
-SERVE = re.compile(r"(?P<set>(?:PYGENTS_\w+=\S+ )*)(?:make run|(?:\.venv/bin/)?pygents serve(?P<rest>.*))")
+SERVE = re.compile(r"(?P<set>(?:(?:PYGENTS|OTEL)_\w+=\S+ )*)(?:make run|(?:\.venv/bin/)?pygents serve(?P<rest>.*))")
 KILL = re.compile(r"pkill (?P<hard>-9 )?-f 'pygents serve'")
 STORE = re.compile(r"--store sqlite:///\./(\S+)")
 COMMENT = re.compile(r"(?:^|\s+)#\s.*$")
@@ -41,6 +42,7 @@ class Session:
         self._printed: Callable[[], str] = _nothing
         self._page: Page | None = None
         self._refusals = folder / "refusals"
+        self._collector = str(free_port())
         self.unused: set[str] = set()
         shutil.copy(ROOT / "README.md", folder)
         self._bin = folder / "bin"
@@ -134,8 +136,8 @@ class Session:
         if key not in self._services:
             folder = self._folder / f"service-{len(self._services)}"
             folder.mkdir()
-            named = dict(pair.removeprefix("PYGENTS_").split("=", 1) for pair in settings)
-            service = self._services[key] = Service(folder, *arguments, cwd=self._folder, settings=named)
+            named = dict(self._here(pair).split("=", 1) for pair in settings)
+            service = self._services[key] = Service(folder, *arguments, cwd=self._folder, environment=named)
             if store := STORE.search(" ".join(arguments)):  # one that the page's other commands may speak of, too
                 service.database = self._folder / store[1]
         self._service = self._services[key]
@@ -164,6 +166,7 @@ class Session:
         return self._service
 
     def _here(self, code: str) -> str:
+        code = code.replace(COLLECTOR, self._collector)
         return code.replace(ADDRESS, f"127.0.0.1:{self._service.port}") if self._service is not None else code
 
     def _there(self, printed: str) -> str:

@@ -17,6 +17,7 @@ from pygents_app.runtime.dispatcher import Dispatcher
 from pygents_app.runtime.entry import Entry
 from pygents_app.runtime.requests import TurnRequest
 from pygents_app.runtime.runner import Runner
+from pygents_app.runtime.scribe import Ending
 from pygents_app.runtime.watchdog import PATIENCE_SECONDS, Probe
 from pygents_app.runtime.worker import Block, Worker
 from pygents_app.runtime.workers import MAX_RETIRED, Workers
@@ -184,8 +185,8 @@ async def test_code_that_stops_while_its_end_is_written_from_outside(
     """Between the moment at which the watchdog has given the turn up and its write: the agent must be released."""
     give_up = Runner._give_up
 
-    def give_up_and_let_it_stop(runner: Runner) -> None:
-        give_up(runner)
+    def give_up_and_let_it_stop(runner: Runner, ending: Ending) -> None:
+        give_up(runner, ending)
         gate.set()
         eventually_sync(runner._task.done)
 

@@ -48,7 +48,9 @@ async def test_a_file_from_before_gets_them(path: Path) -> None:
     await driver.create()
     turn = (await driver.submit()).turns[0].turn
     await driver.store.close()
-    execute(path, "DROP TABLE keys", "DROP TABLE tickets", "DROP TABLE audit", "PRAGMA user_version = 1")
+    later = ("keys", "tickets", "audit", "traces")
+    dropped = [f"DROP TABLE {table}" for table in later]
+    execute(path, "DROP TRIGGER traces_go_with_turns", *dropped, "PRAGMA user_version = 1")
     with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(":memory:")) as first:
         first.executescript(migrations()[1])
         assert schema(before) == schema(first)

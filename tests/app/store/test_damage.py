@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pygents_app.commands import PatchAgent
 from pygents_app.errors import Damaged, ServiceError, StartupError
-from pygents_app.model import KeyRecord
+from pygents_app.model import KeyRecord, Trace
 from pygents_app.store.local import LocalStore
 from pygents_app.store.opening import open_store
 from tests.contracts.driver import START, STARTER, Clock, Driver, record_of, spec
@@ -33,7 +34,7 @@ async def fill(driver: Driver) -> KeyRecord:
         begun = await driver.begin()
         await driver.append(begun, b'"%s"' % (b"x" * 700), b"%d" % number)
         await driver.finish(begun, memory=b'["remembered"]')
-    one = spec()
+    one = replace(spec(), trace=Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"))
     record = record_of((one,))
     await driver.submit(one, record=record)
     await driver.submit(spec("b"), spec("b", not_before=START + 10**12))

@@ -42,7 +42,7 @@ async def test_a_whole_file(filled: Path) -> None:
     assert report.problems == []
     assert report.counted["agents"] == 3
     assert report.counted["events"] > 50
-    assert report.counted["memories"] == report.counted["idempotency keys"] == 1
+    assert report.counted["memories"] == report.counted["traces"] == report.counted["idempotency keys"] == 1
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,8 @@ async def test_a_whole_file(filled: Path) -> None:
         ("UPDATE agents SET definition = '{}' WHERE name = 'a'", "The definition of an agent"),
         ("UPDATE memories SET data = X'31'", "The memory of agent 'a'"),
         ("UPDATE records SET digest = X'31'", "Idempotency-Key"),
+        ("UPDATE traces SET tracestate = ''", "The trace of turn"),
+        ("UPDATE traces SET turn = 'nobody', crc = 0", "is of turn nobody, which is missing"),
         ("DELETE FROM sqlite_sequence WHERE name = 'events'", "last events are missing"),
     ],
 )

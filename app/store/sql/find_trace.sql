@@ -1,0 +1,1 @@
+SELECT turn, traceparent, tracestate, crc FROM traces WHERE turn = ?

@@ -1,0 +1,1 @@
+INSERT INTO traces (turn, traceparent, tracestate, crc) VALUES (?, ?, ?, ?)
