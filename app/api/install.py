@@ -79,6 +79,7 @@ def install(app: Application, services: Services) -> None:
         ended=exchanges.ended,
         gate=services.gate,
         tickets=services.tickets,
+        tokens=services.tokens,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
         cors=Cors(settings.cors_origins),

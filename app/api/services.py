@@ -80,6 +80,12 @@ class Tickets(Protocol):
     async def redeem(self, token: str, path: str, agent: str) -> Admission: ...
 
 
+class Tokens(Protocol):
+    """Those of an issuer, beside keys."""
+
+    async def admit(self, token: bytes) -> Principal: ...
+
+
 class Catalogue(Protocol):
     def tools(self) -> Mapping[str, Tool]:
         """The tools that are registered in this process, by name."""
@@ -128,6 +134,7 @@ class Services:
     engine: str = ""
     emit: Emit = silent
     code_agents: frozenset[str] = frozenset()
+    tokens: Tokens | None = None
 
 
 def services(request: Request) -> Services:
