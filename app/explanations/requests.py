@@ -90,7 +90,7 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         "There was no valid key, or more than one; a token of the issuer is not accepted (the detail says why); or a "
         "stream's ticket is void, or of another stream.",
         "Send a key that is neither revoked nor expired once, as `Authorization: Bearer …` or `X-API-Key: …`; get a "
-        "new token, which has its place in `Authorization: Bearer …` only; `POST /stream-tickets` gives another ticket.",
+        "new token, which goes into `Authorization: Bearer …` only; `POST /stream-tickets` gives another ticket.",
         NO,
     ),
     errors.MissingScope: Explanation(

@@ -43,7 +43,7 @@ def read_header(token: bytes) -> Header:
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError) as error:
-        raise Refused("has a header that cannot be read") from error
+        raise Refused("cannot be read") from error
     if not header.keys().isdisjoint(("crit", "b64")):
         raise Refused("has a critical extension (crit), of which none is known here")
     if "cty" in header or str(header.get("typ", "JWT")).lower() not in TYPES:
