@@ -51,6 +51,8 @@ class Issuer:
         self.fetched: list[str] = []
         self.documents: dict[str, Any] = {}
         """What is answered instead, by path: bytes, a status, or something that is JSON."""
+        self.headers: dict[str, str] = {}
+        """Further ones of each answer."""
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -120,6 +122,8 @@ class Issuer:
                 self.send_response(status)
                 if status in (301, 302):
                     self.send_header("Location", "/keys")
+                for name, value in issuer.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -42,8 +42,8 @@ class Trust:
     def caller(self, claims: Mapping[str, Any], now: int) -> Principal:
         """Who the token is of, until when, and what it allows. The claims must be verified. Raises ``Refused``.
 
-        There is no leeway in when it ends: that is also when its streams do. Without any scope that is known here the
-        caller is nobody's enemy: it may do what any key may.
+        There is no leeway in when it ends: that is also when its streams do. Without any scope that is known
+        here the caller may do what any key may, which is to read the documentation.
         """
         subject = claims.get("sub")
         if not isinstance(subject, str) or not 0 < len(subject) <= MOST_SUBJECT:

@@ -98,6 +98,15 @@ async def test_keys_that_change_make_all_be_verified_anew(world: World) -> None:
         await world.admit(old)
 
 
+async def test_also_while_no_new_token_comes(world: World) -> None:
+    world.tokens.start()
+    token = world.issuer.token()
+    await world.admit(token)
+    world.issuer.keys = {"second": OTHER_RSA_KEY}
+    await world.keyring.renewed()
+    assert not world.knows(token)
+
+
 async def test_no_more_are_kept_than_may_be(world: World) -> None:
     world.tokens.start()
     tokens = [world.issuer.token(sub=str(number)) for number in range(5)]

@@ -1,5 +1,7 @@
 """Fetching keys from a real server, right and wrong ones."""
 
+import gzip
+import json
 import socket
 from collections.abc import Iterator
 
@@ -62,6 +64,13 @@ async def test_keys_come_from_safe_places_only(issuer: Issuer, uri: object) -> N
     issuer.documents[DISCOVERY] = {"issuer": issuer.url, "jwks_uri": uri}
     with pytest.raises(FetchFailed, match="https"):
         await Fetcher(issuer=issuer.url, jwks_url=None).fetch()
+
+
+async def test_what_is_compressed_has_no_size_that_is_known(issuer: Issuer) -> None:
+    issuer.documents["/keys"] = gzip.compress(json.dumps(issuer.jwks).encode())
+    issuer.headers["Content-Encoding"] = "gzip"
+    with pytest.raises(FetchFailed, match="in an encoding"):
+        await Fetcher(issuer=issuer.url, jwks_url=f"{issuer.url}/keys").fetch()
 
 
 async def test_nobody_is_there(issuer: Issuer) -> None:

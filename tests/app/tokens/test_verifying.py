@@ -6,6 +6,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,7 @@ def test_algorithms(algorithm: str) -> None:
         (ISSUER.token(header={"cty": "JWT"}), "typ"),
         (signed({**HEADER, "crit": ["x"], "x": 1}, ISSUER.claims()), "cannot be read"),
         (signed({**HEADER, "b64": False, "crit": ["b64"]}, ISSUER.claims()), "critical|cannot be read"),
+        (signed({**HEADER, "b64": True}, ISSUER.claims()), "critical"),
         (signed({**HEADER, "kid": 7}, ISSUER.claims()), "cannot be read"),
         (signed({**HEADER, "alg": "none"}, ISSUER.claims()), "no key"),
         (signed({**HEADER, "alg": None}, ISSUER.claims()), "no key"),
@@ -161,6 +163,11 @@ class TestKeySets:
     def test_others_may_stand_beside(self) -> None:
         strange = [7, {"kty": "LMS"}, {"kty": "oct", "k": "AA", "kid": "first"}, jwk(RSA_KEY, kid="first", use="enc")]
         assert claims_of(ISSUER.token(), keys(*strange, jwk(RSA_KEY, kid="first")))
+
+    def test_keys_of_a_size_that_is_broken_are_none(self) -> None:
+        small = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 (that is the point)
+        with pytest.raises(ValueError, match="no key"):
+            keys(jwk(small, kid="first"))
 
     def test_of_a_private_key_only_the_public_half_is_kept(self) -> None:
         private = jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True)
