@@ -132,7 +132,7 @@ class TestWhoComesIn:
 
 class TestWhatEndsWithIt:
     async def test_its_streams_and_those_of_its_tickets(self, trusting: Service, issuer: Issuer) -> None:
-        until = int(time.time()) + 3
+        until = int(time.time()) + 4
         token, longer = issuer.token("stream:read", exp=until), issuer.token("stream:read")
         path = "/agents/coded/stream"
         asked = await answer(trusting, bearer(token), path="/stream-tickets", method="POST", json={"agents": ["coded"]})
@@ -155,7 +155,7 @@ class TestWhatEndsWithIt:
 
     async def test_a_ticket_outlives_the_process_but_not_its_token(self, own: Own, own_issuer: Issuer) -> None:
         service = own(**own_issuer.settings)
-        until = int(time.time()) + 6
+        until = int(time.time()) + 8
         token = own_issuer.token("stream:read", exp=until)
         asked = await answer(service, bearer(token), path="/stream-tickets", method="POST", json={"agents": ["coded"]})
         address = f"{service.url}/agents/coded/stream?ticket={asked.json()['ticket']}"
