@@ -90,7 +90,7 @@ UNHELD = Held()
 def held_by(principal: Principal, ticket: str) -> Held:
     """The key of the settings is valid as long as the process lives: it holds nothing."""
     key = "" if principal.id == ADMIN else principal.holder or NOBODYS_STREAMS
-    return Held(key, ticket, principal.until) if key or ticket else UNHELD
+    return Held(key, ticket, until=principal.until) if key or ticket else UNHELD
 
 
 class _Known(NamedTuple):

@@ -99,8 +99,9 @@ class Service:
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock, emit=emit)
         self.services = Services(
             store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
+            tokens=tokens,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
-            engine=_engine(settings.store), code_agents=roster.names, emit=emit, tokens=tokens,
+            engine=_engine(settings.store), code_agents=roster.names, emit=emit,
             metrics=self._metrics(counting, _info(settings)),
         )  # fmt: skip
 

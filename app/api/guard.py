@@ -88,17 +88,18 @@ class Guard:
         app: ASGIApp,
         *,
         gate: Gate,
-        tickets: Tickets,
         tokens: Tokens | None = None,
+        tickets: Tickets,
         max_body: int,
         allowed_hosts: Iterable[str],
         any_host: bool,
         cors: Cors,
         ended: Ended = lambda scope, given, seconds: None,
     ) -> None:
+        self._tokens = tokens
         self._cors, self._ended = cors, ended
         self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
-        self._any_host, self._tokens = any_host, tokens
+        self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -131,10 +131,10 @@ class Services:
     settings: Settings
     metrics: Metrics
     node: str
+    tokens: Tokens | None = None
     engine: str = ""
     emit: Emit = silent
     code_agents: frozenset[str] = frozenset()
-    tokens: Tokens | None = None
 
 
 def services(request: Request) -> Services:
