@@ -99,6 +99,9 @@ class TestWhoComesIn:
             assert (await answer(trusting, *headers)).status_code == 401, headers
         for query in (f"access_token={token}", f"ticket={token}"):
             assert (await answer(trusting, path=f"/agents/coded/stream?{query}")).status_code == 401
+            assert (
+                await answer(trusting, bearer(token), path=f"/agents/coded/stream?ticket={query}")
+            ).status_code == 401
 
     async def test_what_it_may_do_is_in_its_scopes(self, trusting: Service, issuer: Issuer) -> None:
         async with calling(trusting.url, issuer.token(["openid", "admin"])) as admin:
