@@ -58,7 +58,7 @@ lock: $(VENV)/bin/python ## resolve the dependencies anew into the lock files (U
 	.cache/uv/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group build -o requirements.lock
 	.cache/uv/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet \
-		$(if $(UPGRADE),--upgrade) --group build --group dev --extra otel -c requirements.lock -o tests/requirements.lock
+		$(if $(UPGRADE),--upgrade) --group build --group dev --extra otel --extra jwt -c requirements.lock -o tests/requirements.lock
 	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group pyproject.toml:generator -o tests/conformance/generator.lock
 	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \

@@ -1,6 +1,7 @@
 """Who calls, and what they may do: keys, sent as ``Authorization: Bearer`` or ``X-API-Key``, held in memory.
 
-Keys are few, and every request asks for one: nothing is read from the store on its way.
+Keys are few, and every request asks for one: nothing is read from the store on its way. Beside them there may be
+tokens of an issuer, as ``Authorization: Bearer`` only.
 """
 
 import hashlib
@@ -8,7 +9,7 @@ import hmac
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .access.records import AccessKey
 from .clock import Clock, system_clock
@@ -29,13 +30,23 @@ NOTHING = Names()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. ``everything``: may do all there is to do, which is asked first, because it is most of them."""
+    """A caller. ``everything``: may do all there is to do, which is asked first, because it is most of them.
+
+    ``credential`` is what has admitted it, where that is less lasting than the caller: a token, valid ``until`` then.
+    """
 
     id: str
     name: str
     everything: bool = False
     scopes: Mapping[Scope, Names] = field(default_factory=dict)
     seen: Names = NOTHING
+    credential: str = ""
+    until: int | None = None
+
+    @property
+    def holder(self) -> str:
+        """With what its streams and tickets end."""
+        return self.credential or self.id
 
     @classmethod
     def of(cls, id: str, name: str, grants: Iterable[Grant]) -> "Principal":
@@ -65,11 +76,12 @@ SETTINGS_ADMIN = Principal(ADMIN, "PYGENTS_ADMIN_KEY", everything=True)
 class Held(NamedTuple):
     """By what an open stream is held, and with what it ends: ids, "" for none.
 
-    A ``ticket`` holds one stream at a time, a ``key`` any number.
+    A ``ticket`` holds one stream at a time, a ``key`` any number. ``until``: when the key is void, if that is known.
     """
 
     key: str = ""
     ticket: str = ""
+    until: int | None = None
 
 
 UNHELD = Held()
@@ -77,8 +89,8 @@ UNHELD = Held()
 
 def held_by(principal: Principal, ticket: str) -> Held:
     """The key of the settings is valid as long as the process lives: it holds nothing."""
-    key = "" if principal.id == ADMIN else principal.id or NOBODYS_STREAMS
-    return Held(key, ticket) if key or ticket else UNHELD
+    key = "" if principal.id == ADMIN else principal.holder or NOBODYS_STREAMS
+    return Held(key, ticket, until=principal.until) if key or ticket else UNHELD
 
 
 class _Known(NamedTuple):
@@ -93,6 +105,18 @@ NOBODY = _Known(NO_DIGEST, ANYBODY, None)
 """Whom a credential is compared with that is nobody's: it takes as long."""
 
 
+class Visitors(Protocol):
+    """Callers who have no key here, but a token of an issuer that is trusted."""
+
+    def known(self, digest: bytes) -> Principal | None:
+        """Whose token has this SHA-256, if it was verified before and is valid."""
+        ...
+
+    def by_credential(self, credential: str) -> Principal | None:
+        """The caller whose ``Principal.credential`` this is, if it is valid now."""
+        ...
+
+
 class Gate:
     """Checks credentials. As long as there is no key at all, every caller is ``ANYBODY``.
 
@@ -100,7 +124,9 @@ class Gate:
     no sequence of bytes can make it fail. For use on one thread.
     """
 
-    def __init__(self, *, admin_key: str | None, clock: Clock = system_clock) -> None:
+    def __init__(self, *, admin_key: str | None, visitors: Visitors | None = None, clock: Clock = system_clock) -> None:
+        """With ``visitors`` it is never open: who issues their tokens says who comes in."""
+        self._visitors = visitors
         self._digest = hashlib.sha256(admin_key.encode()).digest() if admin_key is not None else None
         self._clock = clock
         self._known: Mapping[bytes, _Known] = {}
@@ -108,19 +134,20 @@ class Gate:
     @property
     def open(self) -> bool:
         """A key that was revoked or has expired keeps the service closed: or revoking the last one would open it."""
-        return self._digest is None and not self._known
+        return self._digest is None and not self._known and self._visitors is None
 
     @property
-    def has_admin_key(self) -> bool:
-        """Whether there is one in the settings."""
-        return self._digest is not None
+    def has_admin_elsewhere(self) -> bool:
+        """Whether there may be admins without a key in the store: by the one in the settings, or by tokens."""
+        return self._digest is not None or self._visitors is not None
 
     def admit(self, authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> Principal | None:
         """Who sent these header values; None for nobody who is known here.
 
-        A header that was sent twice is nobody's: two readers of the request could disagree on which one counts.
+        A header that was sent twice is nobody's: two readers of the request could disagree on which one counts. Of
+        tokens only those are known that were verified before.
         """
-        if self._digest is None and not self._known:
+        if self.open:
             return ANYBODY
         given = _credential(authorization, x_api_key)
         if given is None:
@@ -129,16 +156,19 @@ class Gate:
         if self._digest is not None and hmac.compare_digest(digest, self._digest):
             return SETTINGS_ADMIN
         known = self._known.get(given[ID], NOBODY)
-        right = hmac.compare_digest(digest, known.digest)
-        return known.principal if right and (known.until is None or self._clock() < known.until) else None
+        if hmac.compare_digest(digest, known.digest):
+            return known.principal if known.until is None or self._clock() < known.until else None
+        return self._visitors.known(digest) if self._visitors is not None and not x_api_key else None
 
-    def by_id(self, id: str) -> Principal | None:
-        """The caller of that id, if it would be admitted now."""
+    def by_holder(self, id: str) -> Principal | None:
+        """The caller that has this ``Principal.holder``, if it would be admitted now."""
         if id == ANONYMOUS:
             return ANYBODY if self.open else None
         if id == ADMIN:
             return SETTINGS_ADMIN if self._digest is not None else None
         known = self._known.get(id.encode(), NOBODY)
+        if known is NOBODY and self._visitors is not None:
+            return self._visitors.by_credential(id)
         valid = known.digest != NO_DIGEST and (known.until is None or self._clock() < known.until)
         return known.principal if valid else None
 
@@ -170,6 +200,12 @@ def new_token() -> tuple[str, str]:
 
 def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
+
+
+def possible_token(authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> bytes | None:
+    """What was sent, if it could be a token: in its own header, once, with two dots in it."""
+    given = _credential(authorization, ()) if not x_api_key else None
+    return given if given is not None and given.count(b".") == 2 else None
 
 
 def _credential(authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -18,6 +19,7 @@ from .api.services import Services
 from .auth import Gate
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
+from .errors import StartupError
 from .metrics.counting import Counting
 from .metrics.exposition import Exposition
 from .metrics.looking import Figures
@@ -50,6 +52,9 @@ from .telemetry import Emit, Telemetry
 from .tracing.port import nothing_carried
 from .tracing.switch import open_tracing
 
+if TYPE_CHECKING:
+    from .tokens.admission import Tokens
+
 STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
 
@@ -65,6 +70,7 @@ class Service:
         node, catalogue, damages = new_id(), Catalogue(), Damages()
         tracing = open_tracing(os.environ, node=node)
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
+        self._tokens = tokens = _tokens(settings)  # which may refuse: before the store is open
         emit, counting = _counted()
         store: Store = open_store(settings.store, durability=settings.durability, emit=emit)
         store.listen(counting.hear)
@@ -87,7 +93,7 @@ class Service:
             store=store, catalogue=catalogue, capacity=capacity, executor=executor, damages=damages,
             clock=system_clock, max_crashes=settings.max_crashes,
         )  # fmt: skip
-        patience, gate = Patience(ping=settings.ping), _gate(settings)
+        patience, gate = Patience(ping=settings.ping), _gate(settings, tokens)
         hub = Hub(reads=store, listen=store.listen, patience=patience, emit=emit)
         self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
         self._tickets = Tickets(store=store, gate=gate)
@@ -99,6 +105,7 @@ class Service:
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock, emit=emit)
         self.services = Services(
             store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
+            tokens=tokens,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
             engine=_engine(settings.store), code_agents=roster.names, emit=emit,
             metrics=self._metrics(counting, _info(settings)), tracing=tracing,
@@ -131,6 +138,8 @@ class Service:
         await self._keys.start()
         self._check_closed()
         await self._tickets.start()
+        if self._tokens is not None:
+            self._tokens.start()
         self._hub.start(loop)
         await asyncio.gather(*(self._seed(each) for each in self._roster.definitions()))
         self._directory.start(loop)
@@ -156,6 +165,8 @@ class Service:
         """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
         AgentRegistry.resolver = None
         self._keys.stop()
+        if self._tokens is not None:
+            await self._tokens.stop()
         await self._pruner.stop()
         if not self._dispatcher.draining:
             await self._dispatcher.drain(0, STOP_SECONDS)
@@ -167,8 +178,27 @@ class Service:
             await self._tracing.close()
 
 
-def _gate(settings: Settings) -> Gate:
-    return Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
+def _gate(settings: Settings, tokens: "Tokens | None") -> Gate:
+    admin_key = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
+    return Gate(admin_key=admin_key, visitors=tokens)
+
+
+def _tokens(settings: Settings) -> "Tokens | None":
+    """What lets callers in by an issuer's tokens, if one is set. Only then is any of it imported."""
+    if settings.jwt_issuer is None or settings.jwt_audience is None:
+        return None
+    try:
+        from .tokens.admission import Tokens  # noqa: PLC0415
+        from .tokens.fetching import Fetcher  # noqa: PLC0415
+        from .tokens.keyring import Keyring  # noqa: PLC0415
+        from .tokens.trust import Trust  # noqa: PLC0415
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in {"jwt", "cryptography"}:
+            raise
+        raise StartupError("PYGENTS_JWT_ISSUER needs what verifies tokens: pip install 'pygents[jwt]'") from None
+    fetcher = Fetcher(issuer=settings.jwt_issuer, jwks_url=settings.jwt_jwks_url)
+    trust = Trust(settings.jwt_issuer, settings.jwt_audience, settings.jwt_scope_claim)
+    return Tokens(trust=trust, keyring=Keyring(fetch=fetcher.fetch))
 
 
 def _limits(settings: Settings) -> Limits:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -79,10 +80,21 @@ class Settings(BaseModel):
         (), description="Origins, separated by commas, whose pages may use this service: `https://app.example.org`.",
     )  # fmt: skip
 
+    jwt_issuer: str | None = Field(
+        None, description="The issuer whose tokens (JWT) admit beside keys, exactly as their `iss` has it.",
+    )  # fmt: skip
+    jwt_audience: str | None = Field(None, min_length=1, description="What the `aud` of those tokens must name.")
+    jwt_jwks_url: str | None = Field(
+        None, description="Where the issuer's keys are; by default its OpenID configuration says where.",
+    )  # fmt: skip
+    jwt_scope_claim: str = Field(
+        "scope", min_length=1, description="Their claim with the scopes: words with spaces between them, or an array.",
+    )  # fmt: skip
+
     @property
     def needs_key(self) -> bool:
-        """Whether it may be served only if there is a key, be it in the store."""
-        return not self.loopback and self.admin_key is None and not self.insecure
+        """Whether it may be served only if there is a key in the store: nothing else says who may come in."""
+        return not (self.loopback or self.insecure or self.admin_key is not None or self.jwt_issuer is not None)
 
     @property
     def loopback(self) -> bool:
@@ -104,6 +116,17 @@ class Settings(BaseModel):
                     "cors_origins must be exact origins, as browsers send them (https://app.example.org), "
                     f"not {origin[:80]!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> Self:
+        for name, url in (("jwt_issuer", self.jwt_issuer), ("jwt_jwks_url", self.jwt_jwks_url)):
+            if url is not None and not is_trustworthy(url):
+                raise ValueError(f"{name} must be an https address (or http of this machine), not {url[:80]!r}")
+        if (self.jwt_issuer is None) != (self.jwt_audience is None):
+            raise ValueError("jwt_issuer and jwt_audience go together: a token for somebody else must not admit here")
+        if self.jwt_issuer is None and not self.model_fields_set.isdisjoint({"jwt_jwks_url", "jwt_scope_claim"}):
+            raise ValueError("jwt_jwks_url and jwt_scope_claim mean nothing without jwt_issuer")
         return self
 
     def printable(self) -> dict[str, Any]:
@@ -130,6 +153,18 @@ class Collected(NamedTuple):
 
     settings: Settings
     origins: Mapping[str, Origin]
+
+
+def is_trustworthy(url: str) -> bool:
+    """Whether what is fetched from there is what its owner has put there: by https, or on this machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # of which either may be none that can be
+    except ValueError:
+        return False
+    if not re.fullmatch(r"[!-~]+", url) or not host or parts.username is not None or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and (host == "localhost" or _is_loopback(host)))
 
 
 def no_key(host: str) -> StartupError:

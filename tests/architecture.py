@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("lifecycle",),
     ("telemetry", "tracing"),
     ("ports", "settings", "auth", "metrics"),
-    ("store", "runtime", "streaming"),
+    ("store", "runtime", "streaming", "tokens"),
     ("api", "console", "guide", "deploy"),
     ("main", "demo"),
     ("protocol",),

@@ -53,7 +53,7 @@ class Ticket:
 
 
 class Actor(NamedTuple):
-    """Who did something, and by which request. ``id`` is a key's, ``admin`` for that of the settings, "" for nobody's.
+    """Who did something, and by which request. ``id`` is a key's, a token's subject's, ``admin``, or "" for nobody's.
 
     ``local``: a command on the machine itself, while nothing was served; it has no address and no request.
     """

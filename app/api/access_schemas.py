@@ -40,7 +40,7 @@ class StreamTicket(Shown):
 class Caller(Shown):
     """Who has done something."""
 
-    id: str | None = Field(description="Of the key; `admin` for that of the settings; null without any.")
+    id: str | None = Field(description="Of the key; of a token's subject, beginning with `jwt:`; `admin`; or null.")
     name: str
 
 

@@ -43,8 +43,8 @@ Errors = tuple[type[ServiceError], ...]
 
 PROBED: Errors = (InvalidRequest, BodyTooLarge)
 """What any request can be answered, probes included."""
-EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost)
-"""What any request but a probe can be answered."""
+EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost, Unavailable)
+"""What any request but a probe can be answered: unavailable are the keys of an issuer of tokens, for a while."""
 READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""
 WRITES: Errors = (ForeignOrigin, StoreFull, Unavailable, Damaged)

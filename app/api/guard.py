@@ -16,7 +16,7 @@ from typing import Protocol
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..auth import ANYBODY, Gate, Principal
+from ..auth import ANYBODY, Gate, Principal, possible_token
 from ..clock import new_id
 from ..errors import (
     BodyTooLarge,
@@ -36,7 +36,7 @@ from .handover import HANDOVER
 from .heads import HEADS, Heads, gather
 from .presented import is_presented, presented
 from .problems import NOWHERE, answer_of, response, unexpected
-from .services import Tickets
+from .services import Tickets, Tokens
 from .streams import not_now
 
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -88,6 +88,7 @@ class Guard:
         app: ASGIApp,
         *,
         gate: Gate,
+        tokens: Tokens | None = None,
         tickets: Tickets,
         max_body: int,
         allowed_hosts: Iterable[str],
@@ -95,6 +96,7 @@ class Guard:
         cors: Cors,
         ended: Ended = lambda scope, given, seconds: None,
     ) -> None:
+        self._tokens = tokens
         self._cors, self._ended = cors, ended
         self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
         self._any_host = any_host
@@ -115,6 +117,8 @@ class Guard:
                 await answer.send({"type": "http.response.body", "body": b""})
                 return
             principal = self._admit(scope, headers)
+            if principal is None and (token := self._token(headers)) is not None and self._tokens is not None:
+                principal = await self._tokens.admit(token)
             if principal is None:
                 await self._by_ticket(scope, receive, answer)
                 return
@@ -148,7 +152,10 @@ class Guard:
     # --- who may come in ---------------------------------------------------------------------------------------------
 
     def _admit(self, scope: Scope, headers: Heads) -> Principal | None:
-        """The caller; None if it has sent a ticket. Raises ``ServiceError`` for a request that must not go further."""
+        """The caller; None if it has sent a ticket, or a token that is not known yet.
+
+        Raises ``ServiceError`` for a request that must not go further.
+        """
         caller: Principal | None = ANYBODY
         if scope["path"].endswith("\n"):  # the router's patterns end before it
             raise NotFound(NOWHERE)
@@ -195,12 +202,18 @@ class Guard:
         if ticket and not authorization and not x_api_key:
             return None
         caller = self._gate.admit(authorization, x_api_key) if not ticket else None  # two of them are nobody's
-        if caller is None:
+        if caller is None and (ticket or self._token(headers) is None):
             raise Unauthorized(
                 "Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return caller
+
+    def _token(self, headers: Heads) -> bytes | None:
+        """One that may be of the issuer. With a ticket there is none, because no header says who calls."""
+        if self._tokens is None:
+            return None
+        return possible_token(headers.get(b"authorization", ()), headers.get(b"x-api-key", ()))
 
     async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""

@@ -78,6 +78,7 @@ def install(app: Application, services: Services) -> None:
         Guard,
         ended=exchanges.ended,
         gate=services.gate,
+        tokens=services.tokens,
         tickets=services.tickets,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),

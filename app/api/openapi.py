@@ -132,7 +132,11 @@ def _components(found: Mapping[str, Any]) -> dict[str, Any]:
         "headers": {name: dict(header) for name, header in HEADERS.items()},
         "examples": {**named, **problem_examples()},
         "securitySchemes": {
-            "bearer": {"type": "http", "scheme": "bearer"},
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A key, or a token of the issuer that is set.",
+            },
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         },
     }

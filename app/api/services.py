@@ -81,6 +81,12 @@ class Tickets(Protocol):
     async def redeem(self, token: str, path: str, agent: str) -> Admission: ...
 
 
+class Tokens(Protocol):
+    """Those of an issuer, beside keys."""
+
+    async def admit(self, token: bytes) -> Principal: ...
+
+
 class Catalogue(Protocol):
     def tools(self) -> Mapping[str, Tool]:
         """The tools that are registered in this process, by name."""
@@ -126,6 +132,7 @@ class Services:
     settings: Settings
     metrics: Metrics
     node: str
+    tokens: Tokens | None = None
     engine: str = ""
     emit: Emit = silent
     code_agents: frozenset[str] = frozenset()

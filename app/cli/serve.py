@@ -86,8 +86,10 @@ def _run(settings: Settings, listener: socket.socket, title: str) -> None:
             return
         print(shown, flush=True)
         if settings.admin_key is None and not its_gate.open:
+            token = f" or a token of {settings.jwt_issuer}" if settings.jwt_issuer is not None else ""
             print(
-                "Every request needs a key, as -H 'Authorization: Bearer …'; pygents keys list shows them.", flush=True
+                f"Every request needs a key{token}, as -H 'Authorization: Bearer …'; pygents keys list shows them.",
+                flush=True,
             )
         if open_to_all:
             print(f"WARNING: {warning}", file=sys.stderr)

@@ -87,9 +87,10 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         NO,
     ),
     errors.Unauthorized: Explanation(
-        "There was no valid key, or more than one; or a stream's ticket is void, or of another stream.",
-        "Send a key that is neither revoked nor expired once, as `Authorization: Bearer …` or `X-API-Key: …`; "
-        "`POST /stream-tickets` gives another ticket.",
+        "There was no valid key, or more than one; a token of the issuer is not accepted (the detail says why); or a "
+        "stream's ticket is void, or of another stream.",
+        "Send a key that is neither revoked nor expired once, as `Authorization: Bearer …` or `X-API-Key: …`; get a "
+        "new token, which goes into `Authorization: Bearer …` only; `POST /stream-tickets` gives another ticket.",
         NO,
     ),
     errors.MissingScope: Explanation(
@@ -168,8 +169,8 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         LATER,
     ),
     errors.Unavailable: Explanation(
-        "The service cannot do this now: the store does not answer, a hook is too slow, or nobody answers behind the "
-        "proxy. `reasons` of `/readyz` say more.",
+        "The service cannot do this now: the store does not answer, a hook is too slow, the keys of the issuer of "
+        "tokens could not be fetched yet, or nobody answers behind the proxy. `reasons` of `/readyz` say more.",
         "Wait and repeat; a submit with the same `Idempotency-Key`.",
         SAME_KEY,
     ),

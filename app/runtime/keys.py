@@ -39,7 +39,7 @@ class Keys:
         key = AccessKey(id_, name, digest_of(token), tuple(dict.fromkeys(grants)), 0, expires_at)
         details = {"name": name, "scopes": [str(grant) for grant in key.grants]}
         entry = Entry(actor, "createKey", id_, json.dumps(details, ensure_ascii=False))
-        return await self._execute(CreateKey(key, entry, self._gate.has_admin_key)), token
+        return await self._execute(CreateKey(key, entry, self._gate.has_admin_elsewhere)), token
 
     async def revoke(self, id: str, *, actor: Actor) -> AccessKey:
         """Durable when it returns; the next request with the key is refused, its streams end. Raises KeyNotFound."""

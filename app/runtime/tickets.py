@@ -38,7 +38,7 @@ class Tickets:
     async def issue(self, principal: Principal, agents: Sequence[str]) -> tuple[str, int]:
         """A ticket, and when it is void if it has opened no stream. Raises TooManyTickets."""
         token = "pyt_" + secrets.token_hex(32)
-        ticket = Ticket(digest_of(token), principal.id, tuple(agents), None)
+        ticket = Ticket(digest_of(token), principal.holder, tuple(agents), None)
         reply = await self._store.execute(IssueTicket(ticket))
         return token, reply.ticket.until or 0
 
@@ -56,7 +56,7 @@ class Tickets:
         except BaseException:
             self._leave(digest)
             raise
-        principal = self._gate.by_id(ticket.key)
+        principal = self._gate.by_holder(ticket.key)
         if principal is None:
             self._leave(digest)
             raise rules.void()

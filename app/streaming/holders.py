@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from ..auth import Held
+from ..clock import Clock, system_clock
 from .watch import Reader
 
 FAREWELL = b": the key is not valid any more\n\n"
@@ -15,10 +16,12 @@ CUT_SECONDS = 3.0
 class Holders:
     """For use on the HTTP loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = system_clock) -> None:
+        self._clock = clock
         self._by_key: dict[str, set[Reader]] = {}
         self._by_ticket: dict[str, Reader] = {}
         self._ended: set[str] = set()
+        self._until: dict[str, int] = {}
 
     def enter(self, held: Held, reader: Reader) -> None:
         """With a ticket whose stream is open that one is cut: most often it is dead, and nobody has noticed yet."""
@@ -28,6 +31,8 @@ class Holders:
             self._by_ticket[held.ticket] = reader
         if held.key:
             self._by_key.setdefault(held.key, set()).add(reader)
+            if held.until is not None:
+                self._until[held.key] = held.until
             if held.key in self._ended:  # while the stream was being opened
                 self._end([reader])
 
@@ -38,11 +43,19 @@ class Holders:
             readers.discard(reader)
             if not readers:
                 del self._by_key[held.key]
+                self._until.pop(held.key, None)
 
     def end(self, key: str) -> None:
         """End all streams of a key, cleanly; those that are not through in a while are cut. It is void for ever."""
         self._ended.add(key)
         self._end(self._by_key.get(key, ()))
+
+    def look(self) -> None:
+        """End the streams of keys that are over by now. To be called again and again: the clock may be set."""
+        if self._until:
+            now = self._clock()
+            for key in [key for key, until in self._until.items() if until <= now]:
+                self._end(self._by_key.get(key, ()))
 
     def _end(self, readers: Iterable[Reader]) -> None:
         ending = list(readers)

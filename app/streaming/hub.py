@@ -212,6 +212,7 @@ class Hub:
         now = self._loop.time()
         for reader in self._readers():
             reader.tick(now)
+        self._holders.look()
         if now - self._looked >= self._look and (self._looking is None or self._looking.done()):
             self._looked = now
             if self._watches:

@@ -53,7 +53,7 @@ class TestStoredKeys:
         principal = gate.admit([], [token])
         assert principal is not None
         assert principal.id == first.id
-        assert gate.by_id(first.id) is principal
+        assert gate.by_holder(first.id) is principal
 
     @pytest.mark.parametrize("fields", [{"expires_at": NOW}, {"revoked_at": 1}, {"damaged": True}])
     def test_one_that_is_void_admits_nobody_and_keeps_the_gate_closed(self, fields: dict[str, Any]) -> None:
@@ -61,8 +61,8 @@ class TestStoredKeys:
         gate = self.gate(key)
         assert gate.admit([], [token]) is None
         assert gate.admit([], []) is None
-        assert gate.by_id(key.id) is None
-        assert gate.by_id(ANONYMOUS) is None
+        assert gate.by_holder(key.id) is None
+        assert gate.by_holder(ANONYMOUS) is None
         assert not gate.open
 
     def test_one_that_will_expire_admits_until_then(self) -> None:

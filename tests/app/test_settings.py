@@ -1,7 +1,7 @@
 """Settings: where they come from, who wins, and what is refused at the start."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -33,6 +33,42 @@ def test_they_are_frozen() -> None:
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+class TestIssuer:
+    VARIABLES: ClassVar[dict[str, str]] = {
+        "PYGENTS_JWT_ISSUER": "https://issuer.example/a",
+        "PYGENTS_JWT_AUDIENCE": "here",
+    }
+
+    def test_one_is_enough_to_listen_to_everybody(self, tmp_path: Path) -> None:
+        settings = load({"host": "0.0.0.0"}, environ=self.VARIABLES, folder=tmp_path)  # noqa: S104
+        assert not settings.needs_key
+        assert settings.jwt_scope_claim == "scope"
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:9/", "https://a.b/c?d"])
+    def test_addresses_that_can_be_trusted(self, url: str) -> None:
+        assert Settings(jwt_issuer=url, jwt_audience="here", jwt_jwks_url=url).jwt_issuer == url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://issuer.example", "http://127.0.0.1.example", "http://localhost.example", "http://192.0.2.1",
+            "https://", "https://me:secret@issuer.example", "https://issuer.example/#a", "file:///etc/passwd",
+            "https://issuer.example:x", "https://[::1", "issuer.example", " https://issuer.example", "https://a\n.b",
+        ],
+    )  # fmt: skip
+    def test_addresses_that_cannot(self, tmp_path: Path, url: str) -> None:
+        for name in ("jwt_issuer", "jwt_jwks_url"):
+            assert "must be an https address" in refusal(tmp_path, {**self.VARIABLES, f"PYGENTS_{name.upper()}": url})
+
+    @pytest.mark.parametrize("name", VARIABLES)
+    def test_both_or_none(self, tmp_path: Path, name: str) -> None:
+        assert "go together" in refusal(tmp_path, {name: self.VARIABLES[name]})
+
+    @pytest.mark.parametrize("name", ["PYGENTS_JWT_JWKS_URL", "PYGENTS_JWT_SCOPE_CLAIM"])
+    def test_what_means_nothing_alone(self, tmp_path: Path, name: str) -> None:
+        assert "without jwt_issuer" in refusal(tmp_path, {name: "https://issuer.example"})
 
 
 class TestPrecedence:

@@ -73,3 +73,21 @@ async def test_a_ticket_holds_the_newest() -> None:
     third = Reader()
     holders.enter(held, third)
     assert second.aborted
+
+
+async def test_streams_end_when_what_holds_them_is_over() -> None:
+    now = 100
+    holders = Holders(clock=lambda: now)
+    first, again, longer, without = Reader(), Reader(), Reader(), Reader()
+    holders.enter(Held("a", until=110), first)
+    holders.enter(Held("b", until=120), longer)
+    holders.enter(Held("c"), without)
+    holders.look()
+    assert not (first.told or longer.told or without.told)
+    now = 110
+    holders.look()
+    assert (first.told, longer.told, without.told) == ([FAREWELL], [], [])
+    holders.leave(Held("a", until=110), first)
+    holders.enter(Held("a", until=110), again)  # its request was admitted in time, and took its time
+    holders.look()
+    assert (again.told, longer.told) == ([FAREWELL], [])
