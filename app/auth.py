@@ -115,10 +115,14 @@ class Gate:
         """Whether there is one in the settings."""
         return self._digest is not None
 
-    def admit(self, authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> Principal | None:
+    def admit(
+        self, authorization: Sequence[bytes], x_api_key: Sequence[bytes], *, chosen: bool = True
+    ) -> Principal | None:
         """Who sent these header values; None for nobody who is known here.
 
         A header that was sent twice is nobody's: two readers of the request could disagree on which one counts.
+        ``chosen``: whether the key that a person has chosen, that of the settings, is admitted. It is the only one that
+        could be found by trying; stored keys have 256 random bits.
         """
         if self._digest is None and not self._known:
             return ANYBODY
@@ -126,7 +130,7 @@ class Gate:
         if given is None:
             return None
         digest = hashlib.sha256(given).digest()
-        if self._digest is not None and hmac.compare_digest(digest, self._digest):
+        if chosen and self._digest is not None and hmac.compare_digest(digest, self._digest):
             return SETTINGS_ADMIN
         known = self._known.get(given[ID], NOBODY)
         right = hmac.compare_digest(digest, known.digest)

@@ -174,6 +174,19 @@ class TooManyTickets(ServiceError):
     type, status, title = "too-many-tickets", 429, "The key has too many stream tickets"
 
 
+# --- the caller has asked too often ----------------------------------------------------------------------------------
+
+
+class RateLimited(ServiceError):
+    """On the address of a stream this is answered as ``stream.closing`` instead: see ``api/streams.py``."""
+
+    type, status, title = "rate-limited", 429, "Too many requests"
+
+
+class TooManyWrongKeys(ServiceError):
+    type, status, title = "too-many-wrong-keys", 429, "Too many wrong keys"
+
+
 # --- the service cannot, for now -------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from .metrics.exposition import Exposition
 from .metrics.looking import Figures
 from .model import Definition
 from .ports import Store
+from .rates import Rates
 from .runtime.administration import Administration
 from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
@@ -95,7 +96,7 @@ class Service:
             store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
             engine=_engine(settings.store), code_agents=roster.names, emit=emit,
-            metrics=self._metrics(counting, _info(settings)),
+            metrics=self._metrics(counting, _info(settings)), rates=_rates(settings),
         )  # fmt: skip
 
     def _metrics(self, counting: Counting, info: Mapping[str, str]) -> Exposition:
@@ -161,6 +162,10 @@ class Service:
 
 def _gate(settings: Settings) -> Gate:
     return Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys)
 
 
 def _limits(settings: Settings) -> Limits:

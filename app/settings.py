@@ -55,6 +55,14 @@ class Settings(BaseModel):
     max_crashes: int = Field(3, ge=1, description="Ends of the process that a turn with `retry` may be running at.")
     max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")
     concurrency: int = Field(1000, ge=1, description="Turns that this process runs at once.")
+    rate: float = Field(
+        0, ge=0, le=1_000_000, description="Requests per second of one key or, without keys, address; 0: any number.",
+    )  # fmt: skip
+    rate_burst: int = Field(100, ge=1, le=10**9, description="Requests that it may send at once before `rate` holds.")
+    wrong_keys: int = Field(
+        100, ge=0, le=10**9,
+        description="Wrong keys that one address may send at once; then one more a second. 0: any number.",
+    )  # fmt: skip
     retention_events: int = Field(100_000, ge=1, description="Events that are kept of each agent.")
     retention_age: float = Field(604_800, gt=0, le=10**9, description="Seconds that events are kept.")
     ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")

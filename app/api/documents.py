@@ -21,9 +21,11 @@ from ..errors import (
     MissingScope,
     NoBackup,
     NotFound,
+    RateLimited,
     ServiceError,
     StoreFull,
     ToolNotFound,
+    TooManyWrongKeys,
     TurnEnded,
     TurnNotFound,
     Unauthorized,
@@ -43,7 +45,7 @@ Errors = tuple[type[ServiceError], ...]
 
 PROBED: Errors = (InvalidRequest, BodyTooLarge)
 """What any request can be answered, probes included."""
-EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost)
+EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost, RateLimited, TooManyWrongKeys)
 """What any request but a probe can be answered."""
 READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""

@@ -6,6 +6,7 @@ from ..access import rules
 from ..grants import MOST_GRANTS
 from ..nesting import MAX_NESTING
 from ..payloads import INLINE_LIMIT
+from ..rates import WRONG_KEYS_PER_SECOND
 from ..runtime.encoding import Limits
 from ..runtime.outcomes import MESSAGE_LIMIT, OUTPUT_BYTES, OUTPUT_VALUES
 from ..settings import Settings
@@ -17,6 +18,10 @@ from . import access_bodies, events, queries, requests, submit
 def limits_of(settings: Settings) -> Mapping[str, float]:
     """The limits by name; each name ends with the unit. ``schemas.Limits`` describes them."""
     return {
+        "requests_per_second": settings.rate,
+        "requests_at_once": settings.rate_burst,
+        "wrong_keys_per_second": WRONG_KEYS_PER_SECOND if settings.wrong_keys else 0,
+        "wrong_keys_at_once": settings.wrong_keys,
         "body_bytes": settings.max_body,
         "nesting_levels": MAX_NESTING,
         "idempotency_key_characters": submit.MAX_KEY,

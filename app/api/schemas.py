@@ -192,8 +192,12 @@ class Info(Shown):
 
 
 class Limits(Shown):
-    """Each name ends with the unit."""
+    """Each name ends with the unit, or tells what is counted."""
 
+    requests_per_second: float = Field(description="Of one key or, without keys, address; 0: any number.")
+    requests_at_once: int = Field(description="What it may send before that holds, if it does.")
+    wrong_keys_per_second: float = Field(description="From one address; 0: any number.")
+    wrong_keys_at_once: int = Field(description="What it may send before that holds; 0: any number.")
     body_bytes: int = Field(description="Of a request.")
     nesting_levels: int = Field(description="Of bodies and of values, as JSON.")
     idempotency_key_characters: int

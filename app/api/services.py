@@ -14,6 +14,7 @@ from ..commands import AgentReply, Cancelled, Enqueued
 from ..grants import Grant
 from ..model import Definition
 from ..ports import Store
+from ..rates import Rates
 from ..runtime.requests import TurnRequest
 from ..runtime.tickets import Admission
 from ..settings import Settings
@@ -124,6 +125,7 @@ class Services:
     dispatcher: Dispatcher
     settings: Settings
     metrics: Metrics
+    rates: Rates
     node: str
     engine: str = ""
     emit: Emit = silent

@@ -218,9 +218,9 @@ async def _answer(wish: Wish, send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def not_now(send: Send) -> None:
+async def not_now(send: Send, reason: sse.Closing = "unavailable") -> None:
     """What is answered to a client of a stream when it passes by itself that nothing else can be."""
-    await _answer(Wish("", None, FROM_START), send, farewell("unavailable"))
+    await _answer(Wish("", None, FROM_START), send, farewell(reason))
 
 
 async def _start(wish: Wish, send: Send) -> None:

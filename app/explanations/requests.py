@@ -162,6 +162,20 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         "several agents, or look whether it is paused, stuck or blocked.",
         LATER,
     ),
+    errors.RateLimited: Explanation(
+        "The caller, which is its key or, without one, its address, has sent more requests than `PYGENTS_RATE` and "
+        "`PYGENTS_RATE_BURST` allow. Nothing was done.",
+        "Wait as long as `Retry-After` says; the header `RateLimit` of every answer tells how many are left. Submit "
+        "many turns as one batch.",
+        LATER,
+    ),
+    errors.TooManyWrongKeys: Explanation(
+        "From this address have come more wrong keys than `PYGENTS_WRONG_KEYS` allows. Until some time has passed it "
+        "cannot use `PYGENTS_ADMIN_KEY` either, so that nobody finds that by trying; stored keys are admitted.",
+        "Look for the program that sends a revoked or mistyped key. Behind a proxy all clients share its address: use "
+        "stored keys there.",
+        LATER,
+    ),
     errors.Draining: Explanation(
         "The service is shutting down and takes no turns; it will soon be there again.",
         "Wait as long as `Retry-After` says.",

@@ -40,6 +40,7 @@ from pygents_app.metrics.exposition import Exposition
 from pygents_app.metrics.looking import Figures
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
+from pygents_app.rates import Rates
 from pygents_app.runtime.administration import Administration
 from pygents_app.runtime.keys import Keys
 from pygents_app.runtime.requests import TurnRequest
@@ -270,6 +271,7 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
         store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
         dispatcher=dispatcher, settings=settings, metrics=_metrics(store), node=NODE, engine="memory", gate=gate,
         keys=keys, tickets=Tickets(store=store, gate=gate),
+        rates=Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys),
     )  # fmt: skip
     install(app, services)
     return Served(app, store, submission, dispatcher, loop, port, services)
