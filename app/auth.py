@@ -65,20 +65,21 @@ SETTINGS_ADMIN = Principal(ADMIN, "PYGENTS_ADMIN_KEY", everything=True)
 class Held(NamedTuple):
     """By what an open stream is held, and with what it ends: ids, "" for none.
 
-    A ``ticket`` holds one stream at a time, a ``key`` any number.
+    A ``ticket`` holds one stream at a time, a ``key`` any number. ``caller`` is whom the stream is counted for.
     """
 
     key: str = ""
     ticket: str = ""
+    caller: str = ""
 
 
 UNHELD = Held()
 
 
-def held_by(principal: Principal, ticket: str) -> Held:
+def held_by(principal: Principal, ticket: str, caller: str = "") -> Held:
     """The key of the settings is valid as long as the process lives: it holds nothing."""
     key = "" if principal.id == ADMIN else principal.id or NOBODYS_STREAMS
-    return Held(key, ticket) if key or ticket else UNHELD
+    return Held(key, ticket, caller) if key or ticket or caller else UNHELD
 
 
 class _Known(NamedTuple):

@@ -45,6 +45,7 @@ from .runtime.workers import Workers
 from .settings import Settings, no_key
 from .store.opening import open_store
 from .streaming.hub import Hub
+from .streaming.places import Places
 from .streaming.subscription import Patience
 from .telemetry import Emit, Telemetry
 
@@ -84,7 +85,7 @@ class Service:
             clock=system_clock, max_crashes=settings.max_crashes,
         )  # fmt: skip
         patience, gate = Patience(ping=settings.ping), _gate(settings)
-        hub = Hub(reads=store, listen=store.listen, patience=patience, emit=emit)
+        hub = Hub(reads=store, listen=store.listen, patience=patience, places=_places(settings), emit=emit)
         self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
         self._tickets = Tickets(store=store, gate=gate)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
@@ -166,6 +167,10 @@ def _gate(settings: Settings) -> Gate:
 
 def _rates(settings: Settings) -> Rates:
     return Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys)
+
+
+def _places(settings: Settings) -> Places:
+    return Places(most=settings.max_streams, each=settings.max_caller_streams)
 
 
 def _limits(settings: Settings) -> Limits:

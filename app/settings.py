@@ -63,6 +63,12 @@ class Settings(BaseModel):
         100, ge=0, le=10**9,
         description="Wrong keys that one address may send at once; then one more a second. 0: any number.",
     )  # fmt: skip
+    max_streams: int = Field(
+        10_000, ge=0, le=10**9, description="Streams that this process has open at once; 0: any number.",
+    )  # fmt: skip
+    max_caller_streams: int = Field(
+        0, ge=0, le=10**9, description="Streams of one key or, without keys, address, tickets included; 0: any number.",
+    )  # fmt: skip
     retention_events: int = Field(100_000, ge=1, description="Events that are kept of each agent.")
     retention_age: float = Field(604_800, gt=0, le=10**9, description="Seconds that events are kept.")
     ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")

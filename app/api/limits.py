@@ -49,6 +49,8 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "hook_seconds": settings.hook_timeout,
         "cancel_grace_seconds": settings.cancel_grace,
         "drain_seconds": settings.drain,
+        "streams": settings.max_streams,
+        "caller_streams": settings.max_caller_streams,
         "stream_buffer_bytes": BATCH_BYTES,
         "stream_send_seconds": PATIENCE.send,
         "stream_ping_seconds": settings.ping,

@@ -225,6 +225,8 @@ class Limits(Shown):
     hook_seconds: float
     cancel_grace_seconds: float = Field(description="For code to stop when it is told to.")
     drain_seconds: float = Field(description="For running turns to finish at shutdown.")
+    streams: int = Field(description="That this node has open at once; 0: any number.")
+    caller_streams: int = Field(description="Of one key or, without keys, address; 0: any number.")
     stream_buffer_bytes: int = Field(description="What a stream holds for a slow reader.")
     stream_send_seconds: float = Field(description="A reader that takes nothing for so long is cut off.")
     stream_ping_seconds: float = Field(description="Silence before a ping.")

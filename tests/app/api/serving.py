@@ -49,6 +49,7 @@ from pygents_app.runtime.translation import repeated
 from pygents_app.settings import Settings
 from pygents_app.store.opening import open_store
 from pygents_app.streaming.hub import Hub
+from pygents_app.streaming.places import Places
 from pygents_core.tool import Tool
 from tests.conformance.checker import answer_of, conformance
 
@@ -249,7 +250,8 @@ def _wait_until_it_answers(port: int) -> None:
 
 def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Served:
     store = open_store("memory://")
-    hub = Hub(reads=store, listen=store.listen)
+    places = Places(most=settings.max_streams, each=settings.max_caller_streams)
+    hub = Hub(reads=store, listen=store.listen, places=places)
     submission, dispatcher = FakeSubmission(store), FakeDispatcher()
     administration = Administration(
         store=store, catalogue=FakeCatalogue(), starting=lambda: nullcontext(None), code_agents=frozenset()
