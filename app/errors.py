@@ -68,6 +68,14 @@ class BodyTooLarge(ServiceError):
     type, status, title = "body-too-large", 413, "The body is too large"
 
 
+class HeadTooLarge(ServiceError):
+    type, status, title = "head-too-large", 431, "The head of the request is too large"
+
+
+class RequestTooSlow(ServiceError):
+    type, status, title = "request-too-slow", 408, "The request came too slowly"
+
+
 class UnsupportedMediaType(ServiceError):
     type, status, title = "unsupported-media-type", 415, "The body must be JSON"
 

@@ -51,6 +51,8 @@ class Settings(BaseModel):
     hook_timeout: float = Field(5, gt=0, le=3600, description="Seconds that a hook may take.")
     mailbox_limit: int = Field(1000, ge=1, description="Turns that may wait in one mailbox.")
     max_body: int = Field(1024 * 1024, ge=1024, description="Bytes of the largest request body.")
+    head_timeout: float = Field(10, gt=0, le=3600, description="Seconds that the head of a request may take to arrive.")
+    body_timeout: float = Field(60, gt=0, le=3600, description="Seconds that its body may take then.")
     max_batch: int = Field(1000, ge=1, description="Turns that one request may submit.")
     max_crashes: int = Field(3, ge=1, description="Ends of the process that a turn with `retry` may be running at.")
     max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")

@@ -23,6 +23,8 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "wrong_keys_per_second": WRONG_KEYS_PER_SECOND if settings.wrong_keys else 0,
         "wrong_keys_at_once": settings.wrong_keys,
         "body_bytes": settings.max_body,
+        "head_seconds": settings.head_timeout,
+        "body_seconds": settings.body_timeout,
         "nesting_levels": MAX_NESTING,
         "idempotency_key_characters": submit.MAX_KEY,
         "page_items": queries.MAX_ITEMS,

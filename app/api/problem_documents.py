@@ -59,6 +59,8 @@ EXAMPLES: tuple[ServiceError, ...] = (
     errors.MalformedCursor("A cursor is 1 to 18 digits, not '-1'."),
     errors.MalformedHeader("Idempotency-Key must be given once, as 1 to 255 visible ASCII characters."),
     errors.BodyTooLarge("A body may have 1048576 bytes (max_body).", limit=1048576),
+    errors.HeadTooLarge("Request line and headers may have 64 KiB together."),
+    errors.RequestTooSlow("Head and body must each be here within the time that GET /limits tells."),
     errors.UnsupportedMediaType("Send JSON in UTF-8, with the header Content-Type: application/json."),
     errors.MisdirectedHost(
         "example.org is not served here. If it is a name of this service, add it to allowed_hosts "

@@ -199,6 +199,8 @@ class Limits(Shown):
     wrong_keys_per_second: float = Field(description="From one address; 0: any number.")
     wrong_keys_at_once: int = Field(description="What it may send before that holds; 0: any number.")
     body_bytes: int = Field(description="Of a request.")
+    head_seconds: float = Field(description="For the head of a request to arrive.")
+    body_seconds: float = Field(description="For its body to arrive then.")
     nesting_levels: int = Field(description="Of bodies and of values, as JSON.")
     idempotency_key_characters: int
     page_items: int = Field(description="Largest `limit` of a list.")

@@ -69,6 +69,18 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         "Send a reference instead of the data, split a batch, or raise the setting (and the proxy's limit).",
         NO,
     ),
+    errors.HeadTooLarge: Explanation(
+        "Request line and headers have more than 64 KiB together.",
+        "Look what grows there: cookies, or arguments in the address that belong into the body.",
+        NO,
+    ),
+    errors.RequestTooSlow: Explanation(
+        "The head of the request was not here within `PYGENTS_HEAD_TIMEOUT`, or its body not within "
+        "`PYGENTS_BODY_TIMEOUT`. Nothing was done; the connection is closed.",
+        "Send it again over a new connection. If the way is slow, send less at once, let a proxy gather requests, or "
+        "raise the setting.",
+        LATER,
+    ),
     errors.UnsupportedMediaType: Explanation(
         "The body is not declared as JSON, or is compressed.",
         "Send `Content-Type: application/json` and no `Content-Encoding`.",
