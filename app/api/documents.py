@@ -14,6 +14,7 @@ from ..errors import (
     CodeAgent,
     Damaged,
     ForeignOrigin,
+    HeadTooLarge,
     InvalidRequest,
     KeyNotFound,
     MalformedBody,
@@ -22,6 +23,7 @@ from ..errors import (
     NoBackup,
     NotFound,
     RateLimited,
+    RequestTooSlow,
     ServiceError,
     StoreFull,
     ToolNotFound,
@@ -43,7 +45,7 @@ MERGE_PATCH = "application/merge-patch+json"
 Answers = Mapping[int, Mapping[str, Any]]
 Errors = tuple[type[ServiceError], ...]
 
-PROBED: Errors = (InvalidRequest, BodyTooLarge)
+PROBED: Errors = (InvalidRequest, BodyTooLarge, HeadTooLarge, RequestTooSlow)
 """What any request can be answered, probes included."""
 EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost, RateLimited, TooManyWrongKeys)
 """What any request but a probe can be answered."""
