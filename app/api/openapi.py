@@ -46,6 +46,9 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """The headers of answers that clients may read."""
 
+UNTIL_WHOLE = frozenset({"408", "431"})
+"""What is answered before a request is whole: it has no id yet, and counts for nobody."""
+
 PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "name": {"description": "Name of the agent.", "schema": {"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$"}},
     "id": {"description": "Id of the turn.", "schema": {"type": "string", "pattern": f"^{TURN_ID.pattern}$"}},
@@ -116,7 +119,8 @@ def _complete(operation: dict[str, Any], route: str) -> None:
     common = ("X-Request-Id",) if need is None else ("X-Request-Id", "RateLimit", "RateLimit-Policy")
     headers = {name: reference(name, "headers") for name in common}
     for status, response in responses.items():
-        response["headers"] = {**headers, **response.get("headers", {})}
+        if status not in UNTIL_WHOLE:
+            response["headers"] = {**headers, **response.get("headers", {})}
         if status in links:
             response["links"] = dict(links[status])
 
