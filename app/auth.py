@@ -77,20 +77,22 @@ class Held(NamedTuple):
     """By what an open stream is held, and with what it ends: ids, "" for none.
 
     A ``ticket`` holds one stream at a time, a ``key`` any number. ``until``: when the key is void, if that is known.
+    ``caller`` is whom the stream is counted for.
     """
 
     key: str = ""
     ticket: str = ""
+    caller: str = ""
     until: int | None = None
 
 
 UNHELD = Held()
 
 
-def held_by(principal: Principal, ticket: str) -> Held:
+def held_by(principal: Principal, ticket: str, caller: str = "") -> Held:
     """The key of the settings is valid as long as the process lives: it holds nothing."""
     key = "" if principal.id == ADMIN else principal.holder or NOBODYS_STREAMS
-    return Held(key, ticket, until=principal.until) if key or ticket else UNHELD
+    return Held(key, ticket, caller, principal.until) if key or ticket or caller else UNHELD
 
 
 class _Known(NamedTuple):
@@ -141,11 +143,15 @@ class Gate:
         """Whether there may be admins without a key in the store: by the one in the settings, or by tokens."""
         return self._digest is not None or self._visitors is not None
 
-    def admit(self, authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> Principal | None:
+    def admit(
+        self, authorization: Sequence[bytes], x_api_key: Sequence[bytes], *, chosen: bool = True
+    ) -> Principal | None:
         """Who sent these header values; None for nobody who is known here.
 
         A header that was sent twice is nobody's: two readers of the request could disagree on which one counts. Of
-        tokens only those are known that were verified before.
+        tokens only those are known that were verified before. ``chosen``: whether the key that a person has chosen,
+        that of the settings, is admitted. It is the only one that could be found by trying; stored keys have 256 random
+        bits.
         """
         if self.open:
             return ANYBODY
@@ -153,7 +159,7 @@ class Gate:
         if given is None:
             return None
         digest = hashlib.sha256(given).digest()
-        if self._digest is not None and hmac.compare_digest(digest, self._digest):
+        if chosen and self._digest is not None and hmac.compare_digest(digest, self._digest):
             return SETTINGS_ADMIN
         known = self._known.get(given[ID], NOBODY)
         if hmac.compare_digest(digest, known.digest):

@@ -68,6 +68,14 @@ class BodyTooLarge(ServiceError):
     type, status, title = "body-too-large", 413, "The body is too large"
 
 
+class HeadTooLarge(ServiceError):
+    type, status, title = "head-too-large", 431, "The head of the request is too large"
+
+
+class RequestTooSlow(ServiceError):
+    type, status, title = "request-too-slow", 408, "The request came too slowly"
+
+
 class UnsupportedMediaType(ServiceError):
     type, status, title = "unsupported-media-type", 415, "The body must be JSON"
 
@@ -172,6 +180,19 @@ class MailboxFull(ServiceError):
 
 class TooManyTickets(ServiceError):
     type, status, title = "too-many-tickets", 429, "The key has too many stream tickets"
+
+
+# --- the caller has asked too often ----------------------------------------------------------------------------------
+
+
+class RateLimited(ServiceError):
+    """On the address of a stream this is answered as ``stream.closing`` instead: see ``api/streams.py``."""
+
+    type, status, title = "rate-limited", 429, "Too many requests"
+
+
+class TooManyWrongKeys(ServiceError):
+    type, status, title = "too-many-wrong-keys", 429, "Too many wrong keys"
 
 
 # --- the service cannot, for now -------------------------------------------------------------------------------------

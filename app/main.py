@@ -25,6 +25,7 @@ from .metrics.exposition import Exposition
 from .metrics.looking import Figures
 from .model import Definition
 from .ports import Store
+from .rates import Rates
 from .runtime.administration import Administration
 from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
@@ -47,6 +48,7 @@ from .runtime.workers import Workers
 from .settings import Settings, no_key
 from .store.opening import open_store
 from .streaming.hub import Hub
+from .streaming.places import Places
 from .streaming.subscription import Patience
 from .telemetry import Emit, Telemetry
 from .tracing.port import nothing_carried
@@ -94,7 +96,7 @@ class Service:
             clock=system_clock, max_crashes=settings.max_crashes,
         )  # fmt: skip
         patience, gate = Patience(ping=settings.ping), _gate(settings, tokens)
-        hub = Hub(reads=store, listen=store.listen, patience=patience, emit=emit)
+        hub = Hub(reads=store, listen=store.listen, patience=patience, places=_places(settings), emit=emit)
         self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
         self._tickets = Tickets(store=store, gate=gate)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
@@ -108,7 +110,7 @@ class Service:
             tokens=tokens,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
             engine=_engine(settings.store), code_agents=roster.names, emit=emit,
-            metrics=self._metrics(counting, _info(settings)), tracing=tracing,
+            metrics=self._metrics(counting, _info(settings)), rates=_rates(settings), tracing=tracing,
         )  # fmt: skip
 
     def _metrics(self, counting: Counting, info: Mapping[str, str]) -> Exposition:
@@ -199,6 +201,14 @@ def _tokens(settings: Settings) -> "Tokens | None":
     fetcher = Fetcher(issuer=settings.jwt_issuer, jwks_url=settings.jwt_jwks_url)
     trust = Trust(settings.jwt_issuer, settings.jwt_audience, settings.jwt_scope_claim)
     return Tokens(trust=trust, keyring=Keyring(fetch=fetcher.fetch))
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys)
+
+
+def _places(settings: Settings) -> Places:
+    return Places(most=settings.max_streams, each=settings.max_caller_streams)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -15,9 +16,11 @@ from fastapi import FastAPI
 from .errors import ServiceError, StartupError
 from .logs.stderr import log_to_stderr
 from .main import Service
-from .protocol import BoundedProtocol
+from .protocol import BoundedProtocol, Waits
 from .settings import Settings
 
+IDLE_SECONDS = 5
+"""How long a connection is kept between two requests. Proxies must let go of theirs sooner, or a request is lost."""
 PYTHONS_SWITCH_SECONDS, SWITCH_SECONDS = 0.005, 0.001
 
 
@@ -91,9 +94,13 @@ def serve(
     """
     log_to_stderr(settings.log, settings.log_format)
     share_interpreter()
+    service: Service = app.state.service
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=partial(
+            BoundedProtocol, waits=Waits(settings.head_timeout, settings.body_timeout), emit=service.services.emit
+        ),  # type: ignore[arg-type]
+        timeout_keep_alive=IDLE_SECONDS,
         log_config=None,  # uvicorn's lines go where ours go, in the same form
         log_level=settings.log,
         access_log=False,
@@ -103,7 +110,7 @@ def serve(
         lifespan="on",
         ws="none",
     )
-    server = Server(config, service=app.state.service, on_ready=on_ready)
+    server = Server(config, service=service, on_ready=on_ready)
     server.run(sockets=list(sockets))
     if server.failure is not None:
         raise server.failure

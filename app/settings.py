@@ -52,10 +52,26 @@ class Settings(BaseModel):
     hook_timeout: float = Field(5, gt=0, le=3600, description="Seconds that a hook may take.")
     mailbox_limit: int = Field(1000, ge=1, description="Turns that may wait in one mailbox.")
     max_body: int = Field(1024 * 1024, ge=1024, description="Bytes of the largest request body.")
+    head_timeout: float = Field(10, gt=0, le=3600, description="Seconds that the head of a request may take to arrive.")
+    body_timeout: float = Field(60, gt=0, le=3600, description="Seconds that its body may take then.")
     max_batch: int = Field(1000, ge=1, description="Turns that one request may submit.")
     max_crashes: int = Field(3, ge=1, description="Ends of the process that a turn with `retry` may be running at.")
     max_hops: int = Field(32, ge=1, description="Sends that one chain of turns may take.")
     concurrency: int = Field(1000, ge=1, description="Turns that this process runs at once.")
+    rate: float = Field(
+        0, ge=0, le=1_000_000, description="Requests per second of one key or, without keys, address; 0: any number.",
+    )  # fmt: skip
+    rate_burst: int = Field(100, ge=1, le=10**9, description="Requests that it may send at once before `rate` holds.")
+    wrong_keys: int = Field(
+        100, ge=0, le=10**9,
+        description="Wrong keys that one address may send at once; then one more a second. 0: any number.",
+    )  # fmt: skip
+    max_streams: int = Field(
+        10_000, ge=0, le=10**9, description="Streams that this process has open at once; 0: any number.",
+    )  # fmt: skip
+    max_caller_streams: int = Field(
+        0, ge=0, le=10**9, description="Streams of one key or, without keys, address, tickets included; 0: any number.",
+    )  # fmt: skip
     retention_events: int = Field(100_000, ge=1, description="Events that are kept of each agent.")
     retention_age: float = Field(604_800, gt=0, le=10**9, description="Seconds that events are kept.")
     ping: float = Field(15, gt=0, le=3600, description="Seconds of silence on a stream before a ping.")

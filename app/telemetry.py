@@ -47,6 +47,15 @@ class Dropped(NamedTuple):
     agent: str
 
 
+Limit = Literal["rate", "wrong_keys", "streams", "slow_head", "slow_body"]
+
+
+class Refused(NamedTuple):
+    """A caller has come to a bound on how much it may ask for. On the HTTP loop."""
+
+    limit: Limit
+
+
 class Lagged(NamedTuple):
     """How long an event loop let a callback wait that was due. On the HTTP loop."""
 
@@ -60,7 +69,7 @@ class Blocked(NamedTuple):
     agent: str | None
 
 
-Happening = Committed | Entered | Answered | Replayed | Dropped | Lagged | Blocked
+Happening = Committed | Entered | Answered | Replayed | Dropped | Refused | Lagged | Blocked
 Emit = Callable[[Happening], None]
 
 H = TypeVar("H", bound=Happening)

@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
     ("errors", "clock", "nesting", "pointers", "merging", "grants"),
     ("failpoints", "logs"),
-    ("model", "explanations", "access"),
+    ("model", "explanations", "access", "rates"),
     ("commands", "payloads", "retries"),
     ("draft",),
     ("lifecycle",),

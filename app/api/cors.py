@@ -13,7 +13,8 @@ REQUEST_HEADERS = (
     b"authorization, x-api-key, content-type, idempotency-key, prefer, last-event-id, x-request-id, traceparent"
 )
 ANSWER_HEADERS = (
-    b"location, retry-after, x-request-id, idempotency-replayed, preference-applied, www-authenticate, link"
+    b"location, retry-after, x-request-id, idempotency-replayed, preference-applied, www-authenticate, link, "
+    b"ratelimit, ratelimit-policy"
 )
 MAX_AGE_SECONDS = 600
 VARY: RawHeader = (b"vary", b"origin")

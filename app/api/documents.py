@@ -14,6 +14,7 @@ from ..errors import (
     CodeAgent,
     Damaged,
     ForeignOrigin,
+    HeadTooLarge,
     InvalidRequest,
     KeyNotFound,
     MalformedBody,
@@ -21,9 +22,12 @@ from ..errors import (
     MissingScope,
     NoBackup,
     NotFound,
+    RateLimited,
+    RequestTooSlow,
     ServiceError,
     StoreFull,
     ToolNotFound,
+    TooManyWrongKeys,
     TurnEnded,
     TurnNotFound,
     Unauthorized,
@@ -41,9 +45,11 @@ MERGE_PATCH = "application/merge-patch+json"
 Answers = Mapping[int, Mapping[str, Any]]
 Errors = tuple[type[ServiceError], ...]
 
-PROBED: Errors = (InvalidRequest, BodyTooLarge)
+PROBED: Errors = (InvalidRequest, BodyTooLarge, HeadTooLarge, RequestTooSlow)
 """What any request can be answered, probes included."""
-EVERYWHERE: Errors = (*PROBED, Unauthorized, MissingScope, MisdirectedHost, Unavailable)
+EVERYWHERE: Errors = (
+    *PROBED, Unauthorized, MissingScope, MisdirectedHost, RateLimited, TooManyWrongKeys, Unavailable,
+)  # fmt: skip
 """What any request but a probe can be answered: unavailable are the keys of an issuer of tokens, for a while."""
 READS: Errors = (Unavailable, Damaged)
 """What reading the store can raise."""

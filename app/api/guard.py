@@ -23,6 +23,7 @@ from ..errors import (
     ForeignOrigin,
     MisdirectedHost,
     NotFound,
+    RateLimited,
     ServiceError,
     StoreFull,
     Unauthorized,
@@ -33,11 +34,13 @@ from . import scopes
 from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
 from .cors import PREFLIGHT, Cors
 from .handover import HANDOVER
+from .head import STREAMS
 from .heads import HEADS, Heads, gather
 from .presented import is_presented, presented
 from .problems import NOWHERE, answer_of, response, unexpected
 from .services import Tickets, Tokens
 from .streams import not_now
+from .turnstile import Turnstile
 
 PROBES = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -90,6 +93,7 @@ class Guard:
         gate: Gate,
         tokens: Tokens | None = None,
         tickets: Tickets,
+        turnstile: Turnstile,
         max_body: int,
         allowed_hosts: Iterable[str],
         any_host: bool,
@@ -99,6 +103,7 @@ class Guard:
         self._tokens = tokens
         self._cors, self._ended = cors, ended
         self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
+        self._turnstile = turnstile
         self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
 
@@ -116,13 +121,13 @@ class Guard:
                 await answer.send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
                 await answer.send({"type": "http.response.body", "body": b""})
                 return
-            principal = self._admit(scope, headers)
-            if principal is None and (token := self._token(headers)) is not None and self._tokens is not None:
-                principal = await self._tokens.admit(token)
+            principal = self._admit(scope, headers) or await self._by_token(headers)
             if principal is None:
                 await self._by_ticket(scope, receive, answer)
                 return
             scope[PRINCIPAL], scope[CALLER] = principal, principal.id
+            if self._turnstile.counts and scope["path"] not in PROBES:
+                answer.further += self._turnstile.enter(scope, principal)
             if not principal.everything:
                 scopes.check(principal, scope["method"], scope["path"])
             counted = self._counted(receive) if b"transfer-encoding" in headers else receive
@@ -132,7 +137,7 @@ class Guard:
         except ServiceError as error:
             if answer.started:
                 raise
-            await answer_of(error)(scope, receive, answer.send)
+            await self._refuse(error, scope, receive, answer)
         except ClientDisconnect:  # in the middle of its body: nobody is there to be answered
             return
         except Exception:
@@ -201,8 +206,12 @@ class Guard:
         ticket = is_presented(scope)
         if ticket and not authorization and not x_api_key:
             return None
-        caller = self._gate.admit(authorization, x_api_key) if not ticket else None  # two of them are nobody's
+        chosen = self._turnstile.may_guess(scope)
+        # With a ticket, too, they are two, and nobody's.
+        caller = self._gate.admit(authorization, x_api_key, chosen=chosen) if not ticket else None
         if caller is None and (ticket or self._token(headers) is None):
+            if authorization or x_api_key:
+                self._turnstile.guessed(scope)
             raise Unauthorized(
                 "Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>.",
                 headers={"WWW-Authenticate": "Bearer"},
@@ -215,6 +224,11 @@ class Guard:
             return None
         return possible_token(headers.get(b"authorization", ()), headers.get(b"x-api-key", ()))
 
+    async def _by_token(self, headers: Heads) -> Principal | None:
+        """The caller with a token that was not known yet; None if there is none. Raises ``ServiceError``."""
+        token = self._token(headers)
+        return await self._tokens.admit(token) if token is not None and self._tokens is not None else None
+
     async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""
         asked = presented(scope)
@@ -225,11 +239,19 @@ class Guard:
             return
         scope[PRINCIPAL], scope[CALLER], scope[ADMISSION] = admission.principal, admission.principal.id, admission
         try:
+            answer.further += self._turnstile.enter(scope, admission.principal)
             await self._app(scope, receive, answer.send)
         finally:
             handover = scope.get(HANDOVER)
             if handover is None or handover.follow is None:
                 admission.leave()
+
+    async def _refuse(self, error: ServiceError, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        """A rate is something that passes: a stream is told so, because after a 429 an EventSource never comes back."""
+        if isinstance(error, RateLimited) and scope["method"] in SAFE_METHODS and scope["path"].endswith(STREAMS):
+            await not_now(answer.send, "busy")
+        else:
+            await answer_of(error)(scope, receive, answer.send)
 
     # --- how much may come in ----------------------------------------------------------------------------------------
 
@@ -266,10 +288,10 @@ class _Answer:
     """``send`` with the headers that every answer carries. A plain function that hands on the server's own awaitable:
     nothing is added to the cost of a stream's later frames."""
 
-    __slots__ = ("_further", "_request_id", "_send", "headers", "size", "status")
+    __slots__ = ("_request_id", "_send", "further", "headers", "size", "status")
 
-    def __init__(self, send: Send, request_id: bytes, further: Sequence[tuple[bytes, bytes]]) -> None:
-        self._send, self._request_id, self._further = send, request_id, further
+    def __init__(self, send: Send, request_id: bytes, further: tuple[tuple[bytes, bytes], ...]) -> None:
+        self._send, self._request_id, self.further = send, request_id, further
         self.status = self.size = 0
         self.headers: list[tuple[bytes, bytes]] = []
 
@@ -284,7 +306,7 @@ class _Answer:
             self.status = message["status"]
             headers = self.headers = list(message.get("headers", ()))
             headers.append((b"x-request-id", self._request_id))
-            headers += self._further
+            headers += self.further
             for name, _ in headers:
                 if name == b"cache-control":
                     break

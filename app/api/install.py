@@ -25,6 +25,7 @@ from .services import Services
 from .shortcut import Shortcut
 from .streams import stream_routes
 from .submit import submit_routes
+from .turnstile import Turnstile
 
 Layer = Callable[[ASGIApp], ASGIApp]
 
@@ -80,6 +81,7 @@ def install(app: Application, services: Services) -> None:
         gate=services.gate,
         tokens=services.tokens,
         tickets=services.tickets,
+        turnstile=Turnstile(rates=services.rates, emit=services.emit),
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
         cors=Cors(settings.cors_origins),

@@ -6,6 +6,7 @@ from ..access import rules
 from ..grants import MOST_GRANTS
 from ..nesting import MAX_NESTING
 from ..payloads import INLINE_LIMIT
+from ..rates import WRONG_KEYS_PER_SECOND
 from ..runtime.encoding import Limits
 from ..runtime.outcomes import MESSAGE_LIMIT, OUTPUT_BYTES, OUTPUT_VALUES
 from ..settings import Settings
@@ -17,7 +18,13 @@ from . import access_bodies, events, queries, requests, submit
 def limits_of(settings: Settings) -> Mapping[str, float]:
     """The limits by name; each name ends with the unit. ``schemas.Limits`` describes them."""
     return {
+        "requests_per_second": settings.rate,
+        "requests_at_once": settings.rate_burst,
+        "wrong_keys_per_second": WRONG_KEYS_PER_SECOND if settings.wrong_keys else 0,
+        "wrong_keys_at_once": settings.wrong_keys,
         "body_bytes": settings.max_body,
+        "head_seconds": settings.head_timeout,
+        "body_seconds": settings.body_timeout,
         "nesting_levels": MAX_NESTING,
         "idempotency_key_characters": submit.MAX_KEY,
         "page_items": queries.MAX_ITEMS,
@@ -44,6 +51,8 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "hook_seconds": settings.hook_timeout,
         "cancel_grace_seconds": settings.cancel_grace,
         "drain_seconds": settings.drain,
+        "streams": settings.max_streams,
+        "caller_streams": settings.max_caller_streams,
         "stream_buffer_bytes": BATCH_BYTES,
         "stream_send_seconds": PATIENCE.send,
         "stream_ping_seconds": settings.ping,

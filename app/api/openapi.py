@@ -32,11 +32,22 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Where the problem is explained (RFC 8288): `</problems/…>; rel=\"help\"`.", "schema": _STRING,
     },
     "Preference-Applied": {"description": "Only if `Prefer: wait` was honoured.", "schema": _STRING},
+    "RateLimit": {
+        "description": "Requests that are left (`r`), until when (`t`, in seconds); only where a rate is set.",
+        "schema": {"type": "string", "pattern": '^"requests";r=[0-9]+;t=[0-9]+$'},
+    },
+    "RateLimit-Policy": {
+        "description": "Requests (`q`) in so many seconds (`w`); only where a rate is set.",
+        "schema": {"type": "string", "pattern": '^"requests";q=[0-9]+;w=[0-9]+$'},
+    },
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
     "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": _STRING},
     "Accept-Encoding": {"description": "Only if the Content-Encoding was the cause.", "schema": _STRING},
 }  # fmt: skip
 """The headers of answers that clients may read."""
+
+UNTIL_WHOLE = frozenset({"408", "431"})
+"""What is answered before a request is whole: it has no id yet, and counts for nobody."""
 
 PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "name": {"description": "Name of the agent.", "schema": {"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$"}},
@@ -105,8 +116,11 @@ def _complete(operation: dict[str, Any], route: str) -> None:
         _plain(parameter)
     links = LINKS.get(operation["operationId"], {})
     responses: dict[str, Any] = operation["responses"]
+    common = ("X-Request-Id",) if need is None else ("X-Request-Id", "RateLimit", "RateLimit-Policy")
+    headers = {name: reference(name, "headers") for name in common}
     for status, response in responses.items():
-        response["headers"] = {"X-Request-Id": reference("X-Request-Id", "headers"), **response.get("headers", {})}
+        if status not in UNTIL_WHOLE:
+            response["headers"] = {**headers, **response.get("headers", {})}
         if status in links:
             response["links"] = dict(links[status])
 

@@ -41,6 +41,8 @@ HEADERS: Mapping[type[ServiceError], tuple[str, ...]] = {
     errors.UnsupportedMediaType: ("Accept-Encoding",),
     errors.MailboxFull: ("Retry-After",),
     errors.TooManyTickets: ("Retry-After",),
+    errors.RateLimited: ("Retry-After",),
+    errors.TooManyWrongKeys: ("Retry-After",),
     errors.Draining: ("Retry-After",),
     errors.Unavailable: ("Retry-After",),
 }
@@ -57,6 +59,8 @@ EXAMPLES: tuple[ServiceError, ...] = (
     errors.MalformedCursor("A cursor is 1 to 18 digits, not '-1'."),
     errors.MalformedHeader("Idempotency-Key must be given once, as 1 to 255 visible ASCII characters."),
     errors.BodyTooLarge("A body may have 1048576 bytes (max_body).", limit=1048576),
+    errors.HeadTooLarge("Request line and headers may have 64 KiB together."),
+    errors.RequestTooSlow("Head and body must each be here within the time that GET /limits tells."),
     errors.UnsupportedMediaType("Send JSON in UTF-8, with the header Content-Type: application/json."),
     errors.MisdirectedHost(
         "example.org is not served here. If it is a name of this service, add it to allowed_hosts "
@@ -68,6 +72,8 @@ EXAMPLES: tuple[ServiceError, ...] = (
     errors.KeyNotFound("There is no key with the id '0198a3c47e1b'. GET /keys lists those that exist."),
     errors.NoAdminKey("There is no key that may make and revoke keys. Make one first."),
     errors.TooManyTickets("1000 tickets of this key are not used up. Try again later.", limit=1000),
+    errors.RateLimited("10 requests per second are allowed, and 100 at once (rate). Wait a moment."),
+    errors.TooManyWrongKeys("Too many wrong keys have come from this address. Wait a moment."),
     errors.InvalidRequest("The query is not valid.", errors=[{"pointer": "colour", "detail": "not known here"}]),
     errors.InvalidArguments(
         "The arguments do not fit tool 'greet'. GET /tools/greet has its schema.",
@@ -139,7 +145,7 @@ def problem_examples() -> dict[str, Any]:
 def _response(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
     shown = {error.type: reference(error.type, "examples") for error in raised}
     content = {"schema": _one_of(raised), "examples": shown}
-    further = [name for error in raised for name in HEADERS.get(error, ())]
+    further = dict.fromkeys(name for error in raised for name in HEADERS.get(error, ()))
     headers = {name: reference(name, "headers") for name in ("Link", *further)}
     described = " ".join(f"{error.title}." for error in raised)
     return {"description": described, "headers": headers, "content": {problems.MEDIA_TYPE: content}}

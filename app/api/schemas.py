@@ -192,9 +192,15 @@ class Info(Shown):
 
 
 class Limits(Shown):
-    """Each name ends with the unit."""
+    """Each name ends with the unit, or tells what is counted."""
 
+    requests_per_second: float = Field(description="Of one key or, without keys, address; 0: any number.")
+    requests_at_once: int = Field(description="What it may send before that holds, if it does.")
+    wrong_keys_per_second: float = Field(description="From one address; 0: any number.")
+    wrong_keys_at_once: int = Field(description="What it may send before that holds; 0: any number.")
     body_bytes: int = Field(description="Of a request.")
+    head_seconds: float = Field(description="For the head of a request to arrive.")
+    body_seconds: float = Field(description="For its body to arrive then.")
     nesting_levels: int = Field(description="Of bodies and of values, as JSON.")
     idempotency_key_characters: int
     page_items: int = Field(description="Largest `limit` of a list.")
@@ -221,6 +227,8 @@ class Limits(Shown):
     hook_seconds: float
     cancel_grace_seconds: float = Field(description="For code to stop when it is told to.")
     drain_seconds: float = Field(description="For running turns to finish at shutdown.")
+    streams: int = Field(description="That this node has open at once; 0: any number.")
+    caller_streams: int = Field(description="Of one key or, without keys, address; 0: any number.")
     stream_buffer_bytes: int = Field(description="What a stream holds for a slow reader.")
     stream_send_seconds: float = Field(description="A reader that takes nothing for so long is cut off.")
     stream_ping_seconds: float = Field(description="Silence before a ping.")

@@ -14,6 +14,7 @@ from ..commands import AgentReply, Cancelled, Enqueued
 from ..grants import Grant
 from ..model import Definition
 from ..ports import Store
+from ..rates import Rates
 from ..runtime.requests import TurnRequest
 from ..runtime.tickets import Admission
 from ..settings import Settings
@@ -131,6 +132,7 @@ class Services:
     dispatcher: Dispatcher
     settings: Settings
     metrics: Metrics
+    rates: Rates
     node: str
     tokens: Tokens | None = None
     engine: str = ""

@@ -28,6 +28,7 @@ from .cursors import Asked, Opening, open_agent, open_turn
 from .event_query import asked_of, query_of, types_of
 from .handover import HANDOVER, Follow
 from .presented import PARAMETER as TICKET
+from .turnstile import counted_as
 
 HEADERS: tuple[RawHeader, ...] = (
     (b"content-type", b"text/event-stream"),
@@ -71,6 +72,9 @@ class EventStreams:
         """Answer with the stream. Raises ``ServiceError`` before anything is sent."""
         if self._hub.draining:
             await _answer(wish, send, farewell("draining"))
+            return
+        if self._hub.busy(_caller(scope)):
+            await _answer(wish, send, farewell("busy"))
             return
         watch = self._hub.watch(wish.agent)
         try:
@@ -196,7 +200,12 @@ def stream_routes(*, reads: Reads, hub: Hub) -> list[Route]:
 
 def _held(scope: Scope) -> Held:
     admission = scope.get(ADMISSION)
-    return held_by(scope.get(PRINCIPAL, SETTINGS_ADMIN), admission.ticket if admission is not None else "")
+    ticket = admission.ticket if admission is not None else ""
+    return held_by(scope.get(PRINCIPAL, SETTINGS_ADMIN), ticket, _caller(scope))
+
+
+def _caller(scope: Scope) -> str:
+    return counted_as(scope.get(PRINCIPAL, SETTINGS_ADMIN), scope)
 
 
 def _leave_all(leave: Callable[[], None], scope: Scope) -> None:
@@ -218,9 +227,9 @@ async def _answer(wish: Wish, send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def not_now(send: Send) -> None:
+async def not_now(send: Send, reason: sse.Closing = "unavailable") -> None:
     """What is answered to a client of a stream when it passes by itself that nothing else can be."""
-    await _answer(Wish("", None, FROM_START), send, farewell("unavailable"))
+    await _answer(Wish("", None, FROM_START), send, farewell(reason))
 
 
 async def _start(wish: Wish, send: Send) -> None:

@@ -69,6 +69,18 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         "Send a reference instead of the data, split a batch, or raise the setting (and the proxy's limit).",
         NO,
     ),
+    errors.HeadTooLarge: Explanation(
+        "Request line and headers have more than 64 KiB together.",
+        "Look what grows there: cookies, or arguments in the address that belong into the body.",
+        NO,
+    ),
+    errors.RequestTooSlow: Explanation(
+        "The head of the request was not here within `PYGENTS_HEAD_TIMEOUT`, or its body not within "
+        "`PYGENTS_BODY_TIMEOUT`. Nothing was done; the connection is closed.",
+        "Send it again over a new connection. If the way is slow, send less at once, let a proxy gather requests, or "
+        "raise the setting.",
+        LATER,
+    ),
     errors.UnsupportedMediaType: Explanation(
         "The body is not declared as JSON, or is compressed.",
         "Send `Content-Type: application/json` and no `Content-Encoding`.",
@@ -161,6 +173,20 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         "As many turns wait for this agent as its mailbox holds (`PYGENTS_MAILBOX_LIMIT`). Nothing was stored.",
         "Wait as long as `Retry-After` says. If it comes again and again, the agent gets more than it can do: use "
         "several agents, or look whether it is paused, stuck or blocked.",
+        LATER,
+    ),
+    errors.RateLimited: Explanation(
+        "The caller, which is its key or, without one, its address, has sent more requests than `PYGENTS_RATE` and "
+        "`PYGENTS_RATE_BURST` allow. Nothing was done.",
+        "Wait as long as `Retry-After` says; the header `RateLimit` of every answer tells how many are left. Submit "
+        "many turns as one batch.",
+        LATER,
+    ),
+    errors.TooManyWrongKeys: Explanation(
+        "From this address have come more wrong keys than `PYGENTS_WRONG_KEYS` allows. Until some time has passed it "
+        "cannot use `PYGENTS_ADMIN_KEY` either, so that nobody finds that by trying; stored keys are admitted.",
+        "Look for the program that sends a revoked or mistyped key. Behind a proxy all clients share its address: use "
+        "stored keys there.",
         LATER,
     ),
     errors.Draining: Explanation(

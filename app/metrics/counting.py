@@ -1,8 +1,10 @@
 """Counts what happens, by listening: to the store's commits on the committer's thread, to the telemetry elsewhere."""
 
+from typing import get_args
+
 from ..model import EventType, Head, Turn
 from ..ports import Notice
-from ..telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Replayed, Telemetry
+from ..telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Limit, Refused, Replayed, Telemetry
 from .tallies import OTHER, Bounded, Counter, Histogram
 
 GROUP = "group"
@@ -37,6 +39,7 @@ class Counting:
         self.pages = Counter("pygents_replay_reads", "Pages that were read from the store for streams.")
         self.replayed = Counter("pygents_replayed_events", "Events in those pages.")
         self.dropped = Counter("pygents_streams_dropped", "Streams that were cut because their client took nothing.")
+        self.refused = Counter("pygents_refused", "Requests and streams beyond what a caller may ask for.", "limit")
         self.lag = Histogram(
             "pygents_loop_lag_seconds", "How long an event loop lets a due callback wait.", QUICK, "loop"
         )
@@ -44,10 +47,13 @@ class Counting:
         self._groups = Bounded(MOST_GROUPS)
         self.families: tuple[Counter | Histogram, ...] = (
             self.events, self.ended, self.again, self.wait, self.start, self.duration, self.requests,
-            self.batches, self.committing, self.pages, self.replayed, self.dropped, self.lag, self.blocks,
+            self.batches, self.committing, self.pages, self.replayed, self.dropped, self.refused, self.lag,
+            self.blocks,
         )  # fmt: skip
         for type_ in EventType:
             self.events.add((type_.value,), 0)
+        for limit in get_args(Limit):
+            self.refused.add((limit,), 0)
 
     def listen(self, telemetry: Telemetry) -> None:
         telemetry.attach(Committed, self._committed)
@@ -55,6 +61,7 @@ class Counting:
         telemetry.attach(Answered, self._answered)
         telemetry.attach(Replayed, self._replayed)
         telemetry.attach(Dropped, lambda dropped: self.dropped.add())
+        telemetry.attach(Refused, lambda refused: self.refused.add((refused.limit,)))
         telemetry.attach(Lagged, lambda lagged: self.lag.observe(lagged.seconds, (lagged.loop,)))
         telemetry.attach(Blocked, lambda blocked: self.blocks.add())
 

@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, suppress
 from ..auth import UNHELD, Held
 from ..model import EventType
 from ..ports import Listener, Notice, Reads
-from ..telemetry import Emit, silent
+from ..telemetry import Emit, Refused, silent
 from .endings import Ending, Endings, Heard
 from .holders import Holders
+from .places import Places
 from .ring import PROCESS_BYTES, Rings
 from .subscription import EVERYTHING, PATIENCE, Connection, Patience, Send, Subscription, Wanted, farewell
 from .watch import Reader, Watch
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 class Hub:
     """Construct it anywhere, ``start`` it on the HTTP loop, and use it only there.
 
-    ``look`` is the time in seconds after which each watched agent's row is read, in case a hint was lost.
+    ``look`` is the time in seconds after which each watched agent's row is read, in case a hint was lost. ``places``
+    bounds the streams; None: there may be any number.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Hub:
         patience: Patience = PATIENCE,
         look: float = 15.0,
         ring_bytes: int = PROCESS_BYTES,
+        places: Places | None = None,
         emit: Emit = silent,
     ) -> None:
         self.draining = False
@@ -55,6 +58,7 @@ class Hub:
         self._rings = Rings(ring_bytes)
         self._endings = Endings()
         self._holders = Holders()
+        self._places = places or Places()
         self._watches: dict[str, Watch] = {}
         self._inbox: deque[Notice] = deque()
         self._called = False
@@ -111,6 +115,13 @@ class Hub:
         """How many events the stream that is furthest behind has still to send."""
         return max((reader.behind for reader in self._readers()), default=0)
 
+    def busy(self, caller: str) -> bool:
+        """Whether there are too many streams for one more of this caller. It is told to whoever counts refusals."""
+        if self._places.is_free(caller):
+            return False
+        self._emit(Refused("streams"))
+        return True
+
     def watch(self, agent: str) -> Watch:
         """Take note of an agent's commits from now on; each call needs its ``leave``."""
         watch = self._watches.get(agent)
@@ -148,6 +159,9 @@ class Hub:
         watch.readers.add(subscription)
         if self.draining:
             subscription.farewell(farewell("draining"))
+        elif self.busy(held.caller):  # others were opened since it was asked
+            subscription.farewell(farewell("busy"))
+        self._places.enter(held.caller)
         self._holders.enter(held, subscription)
         subscription.wake()
         return subscription
@@ -155,6 +169,7 @@ class Hub:
     def part(self, watch: Watch, subscription: Subscription, held: Held = UNHELD) -> None:
         subscription.close()
         self._holders.leave(held, subscription)
+        self._places.leave(held.caller)
         watch.readers.discard(subscription)
         if self.draining:
             self._nobody.set()

@@ -77,7 +77,7 @@ class TestEach:
 def test_what_may_have_been_done_is_not_simply_repeated(error: type[ServiceError]) -> None:
     """A client that repeats by the catalogue must not do anything twice, and must not give up what passes."""
     repeat = ERRORS[error].repeat
-    assert (repeat is Repeat.NO) == ((error.status < 500 and error.status != 429) or error.type == "damaged")
+    assert (repeat is Repeat.NO) == ((error.status < 500 and error.status not in {408, 429}) or error.type == "damaged")
 
 
 def test_what_is_not_there_is_not_found() -> None:

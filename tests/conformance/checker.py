@@ -172,7 +172,7 @@ async def as_described(response: httpx.Response) -> None:
 
 
 def _is_refused_by_the_guard(answer: Answer) -> bool:
-    return answer.status in {401, 403, 413, 421}
+    return answer.status in {401, 403, 413, 421, 429}
 
 
 def _pattern(path: str) -> "re.Pattern[str]":

@@ -40,6 +40,7 @@ from pygents_app.metrics.exposition import Exposition
 from pygents_app.metrics.looking import Figures
 from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
+from pygents_app.rates import Rates
 from pygents_app.runtime.administration import Administration
 from pygents_app.runtime.keys import Keys
 from pygents_app.runtime.requests import TurnRequest
@@ -48,6 +49,7 @@ from pygents_app.runtime.translation import repeated
 from pygents_app.settings import Settings
 from pygents_app.store.opening import open_store
 from pygents_app.streaming.hub import Hub
+from pygents_app.streaming.places import Places
 from pygents_core.tool import Tool
 from tests.conformance.checker import answer_of, conformance
 
@@ -248,7 +250,8 @@ def _wait_until_it_answers(port: int) -> None:
 
 def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Served:
     store = open_store("memory://")
-    hub = Hub(reads=store, listen=store.listen)
+    places = Places(most=settings.max_streams, each=settings.max_caller_streams)
+    hub = Hub(reads=store, listen=store.listen, places=places)
     submission, dispatcher = FakeSubmission(store), FakeDispatcher()
     administration = Administration(
         store=store, catalogue=FakeCatalogue(), starting=lambda: nullcontext(None), code_agents=frozenset()
@@ -270,6 +273,7 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
         store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
         dispatcher=dispatcher, settings=settings, metrics=_metrics(store), node=NODE, engine="memory", gate=gate,
         keys=keys, tickets=Tickets(store=store, gate=gate),
+        rates=Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys),
     )  # fmt: skip
     install(app, services)
     return Served(app, store, submission, dispatcher, loop, port, services)

@@ -9,7 +9,7 @@ from pygents_app.metrics.counting import MOST_GROUPS, Counting
 from pygents_app.metrics.tallies import Bounded, Counter, Distribution, Histogram
 from pygents_app.model import Begun, Definition, Event, EventType, Fence, Head, Turn, TurnSpec, TurnStatus
 from pygents_app.ports import Notice
-from pygents_app.telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Replayed, Telemetry
+from pygents_app.telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Refused, Replayed, Telemetry
 
 SECOND = 1_000_000
 
@@ -113,6 +113,12 @@ class TestTelemetry:
             (counting.blocks, 1),
         ):
             assert values(counter) == {(): count}
+
+    def test_refusals_by_what_they_are_bounded_by(self, counting: Counting, telemetry: Telemetry) -> None:
+        assert counting.refused.read(), "a series that appears late has no rate"
+        for limit in ("rate", "rate", "wrong_keys"):
+            telemetry.emit(Refused(limit))
+        assert values(counting.refused) == {("rate",): 2, ("wrong_keys",): 1}
 
 
 class TestTallies:
