@@ -55,11 +55,31 @@ def test_ordinary_submits_are_plain(body: dict[str, Any]) -> None:
     assert plain == bodies.validate(Submit, body).request(system_clock)
 
 
-@pytest.mark.parametrize(
-    "extra", [{"delay": 1}, {"not_before": "2026-11-22T10:48:00Z"}, {"retry": {"max_attempts": 2}}]
-)
+OTHERS: list[dict[str, Any]] = [
+    {"delay": 1},
+    {"not_before": "2026-11-22T10:48:00Z"},
+    {"retry": {"max_attempts": 2}},
+    {"other": 1},
+    {"tool": ""},
+    {"tool": "x" * 257},
+    {"timeout": 0},
+    {"timeout": 86_400.5},
+    {"timeout": True},
+    {"args": {}},
+    {"kwargs": []},
+    {"metadata": None},
+]
+
+
+@pytest.mark.parametrize("extra", OTHERS)
 def test_others_are_not(extra: dict[str, Any]) -> None:
     assert plain_submit({"tool": "greet", **extra}) is None
+
+
+def test_the_longest_are() -> None:
+    plain = plain_submit({"tool": "x" * 256, "timeout": 86_400})
+    assert plain is not None
+    assert (plain.tool, plain.timeout) == ("x" * 256, 86_400.0)
 
 
 def test_no_default_is_shared() -> None:
