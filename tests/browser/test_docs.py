@@ -89,7 +89,7 @@ def test_answers_have_members_and_problems_have_types(submit: Locator) -> None:
     full = submit.locator(".answer[open]")
     full.get_by_text("urn:pygents:problem:mailbox-full").first.wait_for()  # it is made when it is opened
     assert entry(full, "limit")[0] == "limit integer"
-    full.locator("summary", has_text="Example").click()
+    full.locator("summary", has_text="Example").first.click()
     assert json.loads(full.locator("pre").first.inner_text())["status"] == 429
 
 
