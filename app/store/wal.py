@@ -21,7 +21,7 @@ MASK = 0xFFFFFFFF
 
 PAGE_BYTES = 2_048
 """Of our databases: half of SQLite's own. Its indexes take a page for each agent of a commit, however little is new in
-it, so that a commit of many agents writes half as much with pages of this size, and takes a tenth less time."""
+it, so that a commit of many agents writes about a third less with pages of this size."""
 
 
 class Log(NamedTuple):
