@@ -17,7 +17,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.05
 async def eventually(condition: Callable[[], Awaitable[T]], *, timeout: float = ...) -> T: ...
 @overload
 async def eventually(condition: Callable[[], T], *, timeout: float = ...) -> T: ...
-async def eventually(condition: Callable[[], object], *, timeout: float = 5.0) -> object:
+async def eventually(condition: Callable[[], object], *, timeout: float = 20.0) -> object:
     """Return the first true value of ``condition``, plain or async; fail the test if none comes in ``timeout`` seconds.
 
     Exceptions of ``condition`` are not swallowed: something that may fail at first has to say so by returning false.
@@ -31,7 +31,7 @@ async def eventually(condition: Callable[[], object], *, timeout: float = 5.0) -
     raise _never(condition, timeout)
 
 
-def eventually_sync(condition: Callable[[], T], *, timeout: float = 5.0) -> T:
+def eventually_sync(condition: Callable[[], T], *, timeout: float = 20.0) -> T:
     """Do the same as ``eventually`` from a test that has no event loop."""
     for pause in _pauses(timeout):
         if value := condition():
