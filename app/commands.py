@@ -1,7 +1,6 @@
 """Every write that the service can ask for, and the replies. A command is frozen and is one atomic unit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -44,8 +43,7 @@ class Origin(NamedTuple):
     fence: Fence
 
 
-@dataclass(frozen=True, slots=True)
-class CreateAgent:
+class CreateAgent(Struct, frozen=True, gc=False):
     """Code wins: a definition with source ``code`` replaces a stored one; one from the API must be the same or new."""
 
     definition: Definition
@@ -124,26 +122,22 @@ class Release(Struct, frozen=True, gc=False):
     starter: Starter | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True, gc=False):
     agent: str
     turn_id: str
     request: CancelRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True, gc=False):
     agent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True, gc=False):
     agent: str
     starter: Starter | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PatchAgent:
+class PatchAgent(Struct, frozen=True, gc=False):
     """``changes`` is a merge patch (RFC 7396) of ``description tools hooks labels``, its shape checked before."""
 
     agent: str
@@ -151,8 +145,7 @@ class PatchAgent:
     code_agents: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteAgent:
+class DeleteAgent(Struct, frozen=True, gc=False):
     """With ``force`` its turns are cancelled, in the name of ``by``; without, an agent that has some stays."""
 
     agent: str
@@ -161,16 +154,14 @@ class DeleteAgent:
     code_agents: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Promote:
+class Promote(Struct, frozen=True, gc=False):
     """Let the scheduled turns that are due join the mailbox, and the retry that is due begin, if nothing else does."""
 
     agent: str
     starter: Starter | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recover:
+class Recover(Struct, frozen=True, gc=False):
     """Take an agent over from a node that is gone: its running turn ends or is retried, its mailbox goes on.
 
     A turn that was running at ``max_crashes`` ends of processes ends, whatever its policy says.
@@ -181,8 +172,7 @@ class Recover:
     max_crashes: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Prune:
+class Prune(Struct, frozen=True, gc=False):
     """Let the oldest events go, always a prefix of the log: all but the last ``keep``, and those older than ``before``.
 
     Never those of the running turn. Turns that ended before ``ended_before`` go with their idempotency records once
@@ -196,8 +186,7 @@ class Prune:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(Struct, frozen=True, gc=False):
     """The database was restored from a backup: the agent's log goes on above whatever may have been given out since.
 
     It jumps to the present time in microseconds, which no log can have come to by counting.

@@ -6,9 +6,10 @@ comparison, and the names that fit are ranges of the list of all names.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class Scope(StrEnum):
@@ -46,8 +47,7 @@ def parse_grant(text: str) -> Grant:
     return Grant(Scope(scope), pattern or "*")
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True, gc=False):
     """A set of names: all, or some and those that begin in certain ways. Nothing in it is in it twice."""
 
     everything: bool = False

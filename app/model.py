@@ -6,7 +6,6 @@ Times are integers: microseconds since the Unix epoch, UTC. ``args``, ``kwargs``
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -70,15 +69,14 @@ class TurnRef(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True, gc=False):
     """What an agent is, apart from its state. ``hooks`` maps a hook type's value to registered names."""
 
     name: str
     description: str = ""
     tools: tuple[str, ...] = ()
-    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    hooks: Mapping[str, tuple[str, ...]] = {}
+    labels: Mapping[str, str] = {}
     memory_limit: int | None = None
     source: Literal["code", "api"] = "api"
 
@@ -263,8 +261,7 @@ class Begun(NamedTuple):
     definition: Definition
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True, gc=False):
     """One page of a list. ``next`` is the cursor of the next page, None at the end."""
 
     items: tuple[Any, ...]

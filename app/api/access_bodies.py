@@ -42,7 +42,7 @@ ScopeText = Annotated[str, Field(json_schema_extra={"pattern": _SCOPE}), AfterVa
 class CreateKey(BaseModel):
     """A key to be made."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_NOT_BOTH)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_NOT_BOTH, defer_build=True)
 
     name: Annotated[
         str,
@@ -84,7 +84,7 @@ class CreateKey(BaseModel):
 class CreateTicket(BaseModel):
     """A stream ticket to be issued."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     agents: Annotated[
         list[Name], Field(min_length=1, max_length=MOST_AGENTS, description="It opens a stream of one of them.")

@@ -1,14 +1,13 @@
 """Where a stream begins: pure decisions on what the client asked for and what the log still has."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..errors import EventsGone
 from ..model import Turn
 from ..streaming import sse
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True, gc=False):
     """What a client said about where it wants to begin; ``given`` is a seq that it has seen, from header or query.
 
     ``lost``: no event has that seq any more, because a restore from a backup has jumped over it.
@@ -20,8 +19,7 @@ class Asked:
     lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True, gc=False):
     """The cursor that a stream starts at, and the frame that says why it is not the one asked for."""
 
     cursor: int

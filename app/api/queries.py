@@ -1,9 +1,11 @@
 """Query parameters, one model for each set. Unknown ones are refused: a misspelt one must not be ignored."""
 
 import re
+import warnings
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 from ..model import TurnStatus
 from .names import TURN_ID
@@ -28,8 +30,13 @@ Digits = BeforeValidator(_digits)
 """Goes last: bounds that stand before it are in the JSON schema, those after it are not."""
 
 
+# FastAPI silences this warning where it defines what it makes of a model; of one that is deferred, that is built later.
+warnings.filterwarnings("ignore", "The 'alias' attribute", UnsupportedFieldAttributeWarning)
+
+
 class NoQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # Built when it is first used, as bodies are, and so is what the framework makes of it for each route.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class PageQuery(NoQuery):

@@ -60,7 +60,8 @@ _NOT_BOTH: JsonDict = {
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # Built when it is first used: most services never see most bodies, and each takes a hundredth of the start.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class Retry(Body):

@@ -1,9 +1,9 @@
 """What the routes work with. ``main`` constructs it; the routes find it in ``app.state``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from pygents_core.tool import Tool
@@ -114,8 +114,7 @@ class Metrics(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Struct, frozen=True):
     """``node`` is this process's id; ``engine`` names the database and its version.
 
     ``code_agents`` are the agents of the code; a stored one of the code that is not among them is gone from it.

@@ -5,10 +5,10 @@ because an EventSource that sees another status stops for good (WHATWG HTML §9.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+from msgspec.structs import replace
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send

@@ -1,6 +1,5 @@
 """Rules of the agents themselves: made, changed, paused, resumed, deleted."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,7 @@ def create(view: View, command: CreateAgent, now: int) -> Decision:
     if old is None or old.deleted:
         return _begin(new, old, now)
     if new.source == "code":
-        return _redefine(old, dataclasses.replace(new, labels=old.definition.labels), now)
+        return _redefine(old, replace(new, labels=old.definition.labels), now)
     if old.definition == new:
         return Decision(AgentReply(old))
     raise errors.AgentExists(
@@ -57,7 +56,7 @@ def _patched(old: Definition, changes: Mapping[str, Any]) -> Definition:
             f"An agent may have {MAX_LABELS} labels.",
             errors=[{"pointer": "/labels", "detail": f"would be {len(merged['labels'])} together with those it has"}],
         )
-    return dataclasses.replace(
+    return replace(
         old,
         description=merged.get("description", ""),
         tools=tuple(dict.fromkeys(merged.get("tools", ()))),
