@@ -75,12 +75,13 @@ def parse(raw: bytes) -> Any:
     """JSON, strictly. Raises MalformedBody.
 
     pydantic's parser takes all that is right, but would make a number that is beyond a float infinite. What may be one,
-    and what is wrong, is for Python's parser, which is slower and can say where.
+    and what is wrong, is for Python's parser, which is slower and can say where. Values are not for its cache of
+    strings: hardly one comes again, and some are secrets.
     """
     try:
         if _may_overflow(raw):
             return _parse_slowly(raw)
-        value = from_json(raw, allow_inf_nan=False)
+        value = from_json(raw, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         return _parse_slowly(raw)
     if too_deep(raw):

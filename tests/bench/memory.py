@@ -23,9 +23,9 @@ async def measure(dose: Dose, folder: Path) -> list[Table]:
     count, numbers = (100 if dose.small else AGENTS), itertools.count()
     with serving(*_service(folder)) as server:
         await _touch(server, numbers, count // 10)  # what is made once, for whatever agent
-        rounds = min(ROUNDS, dose.rounds)
-        filling = [await _burst(server, numbers, count) for _ in range(rounds)]
-        bursts: dict[str, Burst] = {FILLED: lambda: _burst(server, numbers, count)}
+        rounds, growth = min(ROUNDS, dose.rounds), _Growth(server)
+        filling = [await _burst(server, numbers, count, growth) for _ in range(rounds)]
+        bursts: dict[str, Burst] = {FILLED: lambda: _burst(server, numbers, count, growth)}
         rows = {FILLING: filling, **await rotate(bursts, rounds)}
     table = Table(f"memory: {count:,} agents made by the API, one turn each, idle", FILLING, rows)
     table.bound("KB of a touched idle agent", FILLED, "KB an agent", 0.5)
@@ -38,12 +38,24 @@ def _service(folder: Path) -> tuple[list[str], Path, dict[str, str]]:
     return command, folder, env
 
 
-async def _burst(server: Server, numbers: Iterator[int], count: int) -> Sample:
-    tasks, bytes_ = await _tasks(server), server.rss()
+class _Growth:
+    """From the end of one round to the end of the next: what is freed only after a round is none of its cost."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._before = server, server.rss()
+
+    def since(self) -> int:
+        """Bytes since it was asked last."""
+        before, self._before = self._before, self._server.rss()
+        return self._before - before
+
+
+async def _burst(server: Server, numbers: Iterator[int], count: int, growth: _Growth) -> Sample:
+    tasks = await _tasks(server)
     await _touch(server, numbers, count)
-    rss = server.rss()
-    grown = (rss - bytes_) / count / 1000
-    return {"KB an agent": grown, "tasks": await _tasks(server) - tasks, "MB": rss / 1024 / 1024}
+    more = await _tasks(server) - tasks
+    grown = growth.since() / count / 1000
+    return {"KB an agent": grown, "tasks": more, "MB": server.rss() / 1024 / 1024}
 
 
 async def _touch(server: Server, numbers: Iterator[int], count: int) -> None:
