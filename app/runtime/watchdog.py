@@ -71,6 +71,7 @@ class Watchdog:
     def start(self) -> None:
         self._looked_at = self._swept_at = monotonic()
         self._task = asyncio.get_running_loop().create_task(self._keep_watch(), name="watchdog")
+        self._standstill.start()
 
     async def stop(self) -> None:
         """Safe without ``start``."""
@@ -91,7 +92,6 @@ class Watchdog:
             self._emit(Lagged("http", max(0.0, monotonic() - due)))
 
     def _look(self, now: float) -> None:
-        self._standstill.wind()
         # If nobody could look, because this loop or the whole process was held up, the others may be innocent.
         passed = min(now - self._looked_at, 1.5 * LOOK_SECONDS)
         self._looked_at = now

@@ -284,6 +284,5 @@ async def test_code_that_holds_the_interpreter(service: Service, caller: Caller)
     turn = await caller.submit(agent, "hold_interpreter", args=[2.5])
     assert (await caller.ended(turn))["status"] == "completed"
     assert (await caller.http.get("/healthz")).status_code == 200
-    assert "Timeout (0:00:02)!" in service.log
     assert "in hold_interpreter" in service.log
     await eventually(lambda: "the interpreter was held for about" in service.log)
