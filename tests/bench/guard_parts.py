@@ -5,10 +5,10 @@ In place each takes up to twice as long, as with the other parts of a submit (``
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.routing import Route
 from starlette.types import Scope
@@ -18,16 +18,18 @@ from pygents_app.api import scopes
 from pygents_app.api.access_log import AccessLog, Exchanges
 from pygents_app.api.caller import CALLER
 from pygents_app.api.heads import HEADS
+from pygents_app.api.services import Services
 from pygents_app.api.submit import PATH
 from pygents_app.api.turnstile import Turnstile
-from pygents_app.auth import Gate, Principal, digest_of, new_token
+from pygents_app.auth import Principal, digest_of, new_token
 from pygents_app.clock import new_id, system_clock
 from pygents_app.grants import parse_grant
 from pygents_app.logs.forms import ForPrograms
+from pygents_app.main import create_app
 from pygents_app.metrics.counting import Counting
 from pygents_app.model import Event, EventType
 from pygents_app.ports import Notice
-from pygents_app.rates import Rates
+from pygents_app.settings import Settings
 from pygents_app.telemetry import Committed, Telemetry
 
 from .harness import Dose, Sample, Table
@@ -56,12 +58,20 @@ class _Given:
     headers: list[tuple[bytes, bytes]]
 
 
-def measure(dose: Dose, scope: str, whole: float) -> Table:
-    """A caller with that scope; ``whole``: microseconds of CPU that a submit takes without any of this."""
-    with ExitStack() as up:
-        up.enter_context(_logging())
-        parts = {**_admitting(scope), **_counting()}
-        rows = {name: [_sample(each, part, whole) for each in timed(part.call, dose)] for name, part in parts.items()}
+async def measure(dose: Dose, settings: Mapping[str, Any], scope: str, whole: float) -> Table:
+    """A caller with that scope of a service with these ``settings``, which are to have an admin key and a rate.
+
+    ``whole``: microseconds of CPU that a submit takes without any of this.
+    """
+    service = create_app(Settings(store="memory://", **settings), []).state.service
+    try:
+        with _logging():
+            parts = {**_admitting(service.services, scope), **_counting()}
+            rows = {
+                name: [_sample(each, part, whole) for each in timed(part.call, dose)] for name, part in parts.items()
+            }
+    finally:
+        await service.close()
     return Table("parts of guarding and counting a submit", ADMITS, rows)
 
 
@@ -70,15 +80,14 @@ def _sample(timed: Sample, part: _Part, whole: float) -> Sample:
     return {"µs": each, "% of a submit": each / whole * 100}
 
 
-def _admitting(scope: str) -> dict[str, _Part]:
+def _admitting(its: Services, scope: str) -> dict[str, _Part]:
     key_id, secret = new_token()
     key = AccessKey(key_id, "the bench", digest_of(secret), (parse_grant(scope),), system_clock())
-    gate = Gate(admin_key="a key of the settings, which is tried first")
-    gate.put(key)
+    its.gate.put(key)
     sent, principal, asked = [f"Bearer {secret}".encode()], Principal.of(key.id, key.name, key.grants), _asked()
-    turnstile = Turnstile(rates=Rates.of(rate=1_000_000, burst=10**9, wrong_keys=100))
+    turnstile = Turnstile(rates=its.rates, emit=its.emit)
     return {
-        ADMITS: _Part(lambda: gate.admit(sent, (), chosen=turnstile.may_guess(asked))),
+        ADMITS: _Part(lambda: its.gate.admit(sent, (), chosen=turnstile.may_guess(asked))),
         LIMITS: _Part(lambda: turnstile.enter(asked, principal)),
         ALLOWS: _Part(lambda: scopes.check(principal, asked["method"], asked["path"])),
     }

@@ -41,12 +41,14 @@ class Dose:
         """Whether this pass only shows that the benches work."""
         return self.rounds == 1
 
-    def finer(self, times: int) -> "Dose":
-        """As long in all, in so many times as many bursts: what the machine does meanwhile hits all contenders alike.
+    def finer(self, times: int, *, longer: int = 1) -> "Dose":
+        """Bursts so many ``times`` as short and as many: what the machine does meanwhile hits all contenders alike.
 
-        For those whose bursts cost nothing to begin.
+        ``longer``: how many times as long it takes in all. For those whose bursts cost little to begin.
         """
-        return self if self.small else replace(self, seconds=self.seconds / times, rounds=self.rounds * times)
+        if self.small:
+            return self
+        return replace(self, seconds=self.seconds / times, rounds=self.rounds * times * longer)
 
 
 def dose_of(seconds: float) -> Dose:

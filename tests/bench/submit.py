@@ -20,8 +20,8 @@ BODY = {
 }
 HOLD = {"tool": "hold", "timeout": 86_400}
 DRAIN_SECONDS = 60.0
-FINENESS = 4
-"""A burst is this much shorter than the dose says, and there are as many more rounds: ratios are what is looked for."""
+FINENESS, LENGTH = 4, 2
+"""Bursts are so many times as short as the dose says, and take so many times as long in all: ratios are looked for."""
 
 THREADS = ("HTTP µs", "committer µs", "worker µs")
 """Of the service; the CPU of each for one submit. It makes the first two first; of the others one works."""
@@ -33,7 +33,7 @@ RELAXED, MEMORY = "durability relaxed, turns wait", "memory, turns wait"
 
 async def measure(dose: Dose, folder: Path) -> list[Table]:
     """Each connection has an agent of its own. Turns wait behind one that never ends, or run at once (trivial tool)."""
-    dose = dose.finer(FINENESS)
+    dose = dose.finer(FINENESS, longer=LENGTH)
     with ExitStack() as up:
         echo = up.enter_context(serving(uvicorn("echo"), folder))
         raw = up.enter_context(serving(uvicorn("raw_echo"), folder))

@@ -45,9 +45,10 @@ def test_an_unknown_bench_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dose", [Dose(1.0, 5, (100,)), Dose(0.2, 1, (20,))])
 def test_a_finer_dose_is_as_much(dose: Dose) -> None:
-    finer = dose.finer(4)
+    finer, longer = dose.finer(4), dose.finer(4, longer=2)
     assert finer.seconds * finer.rounds == dose.seconds * dose.rounds
-    assert finer.small == dose.small
+    assert longer.rounds == (1 if dose.small else 2 * finer.rounds)
+    assert finer.small == longer.small == dose.small
 
 
 def test_the_thread_that_serves_http_comes_first(tmp_path: Path) -> None:
