@@ -35,7 +35,7 @@ ATTACKS: Mapping[str, tuple[str, str]] = {
 """What is told of each campaign, and which of its counts."""
 
 
-BUSY = ("p50 ms, busy tool", "p99 ms, busy tool")
+BUSY = ("p50 ms, busy tool", "p99 ms, busy tool", "stream p99 ms", "stream p99 ms, busy tool")
 
 
 def settings_table() -> str:
@@ -99,8 +99,11 @@ BLOCKS: Mapping[str, tuple[Path, Callable[[], str]]] = {
         partial(_medians, "submit:", ["per s", "CPU µs", "HTTP µs", "committer µs", "worker µs", "p50 ms", "p99 ms"]),
     ),
     "parts": (SPEED, partial(_medians, "parts of a submit", ["µs"])),
+    "guard": (SPEED, partial(_medians, "guard:", ["per s", "CPU µs", "HTTP µs", "committer µs", "p50 ms", "p99 ms"])),
+    "guard parts": (SPEED, partial(_medians, "parts of guarding", ["µs", "% of a submit"])),
     "delivery": (SPEED, partial(_medians, r"fan-out: .* to 1000 streams, \d", ["CPU µs", "p50 ms", "p99 ms"])),
     "event": (SPEED, partial(_medians, "parts of a delivered event", ["µs"])),
+    "values": (SPEED, partial(_medians, "values of a turn", ["values per commit", "CPU µs"])),
     "interval": (
         SPEED,
         partial(_medians, "switch interval", ["round trips per s", "submit p50 ms", *BUSY]),

@@ -18,6 +18,7 @@ from . import (
     endtoend,
     fanout,
     growth,
+    guard,
     latency,
     library,
     loglength,
@@ -35,6 +36,7 @@ from .harness import ROOT, Dose, Table, dose_of
 
 BENCHES: Mapping[str, Callable[[Dose, Path], Awaitable[list[Table]]]] = {
     "submit": submit.measure,
+    "guard": guard.measure,
     "parts": parts.measure,
     "roundtrip": roundtrip.measure,
     "endtoend": endtoend.measure,

@@ -6,11 +6,12 @@ It understands what uvicorn sends and no more: lower-case header names, a Conten
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Answer(NamedTuple):
@@ -18,10 +19,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def request(method: str, target: str, body: object = None) -> bytes:
+def request(method: str, target: str, body: object = None, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
     """One request as bytes; ``body`` is sent as JSON."""
     content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
     head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
@@ -66,11 +68,11 @@ async def connect(port: int, on_answer: Callable[[Connection, Answer], None]) ->
     return connection
 
 
-async def ask(port: int, method: str, target: str, body: object = None) -> Any:
+async def ask(port: int, method: str, target: str, body: object = None, headers: Mapping[str, str] = NO_HEADERS) -> Any:
     """One request on a connection of its own; the answer's JSON. Raises RuntimeError for 4xx and 5xx."""
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     connection = await connect(port, lambda _, answer: answered.set_result(answer))
-    connection.send(request(method, target, body))
+    connection.send(request(method, target, body, headers))
     try:
         return _json(await answered)
     finally:
@@ -83,14 +85,17 @@ def _json(answer: Answer) -> Any:
     return json.loads(answer.body or b"null")
 
 
-async def hammer(port: int, requests: Sequence[bytes], seconds: float) -> list[float]:
+async def hammer(
+    port: int, requests: Sequence[bytes], seconds: float, connected: Callable[[], None] = lambda: None
+) -> list[float]:
     """Send each request again and again on a connection of its own; the seconds that each answer took.
 
-    Raises RuntimeError for any answer but 202.
+    ``connected`` is called when all connections are open, and only then the time begins. Raises RuntimeError for any
+    answer but 202.
     """
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     times: list[float] = []
-    deadline = time.perf_counter() + seconds
+    deadline = 0.0
     busy = len(requests)
 
     def answered(connection: Connection, answer: Answer) -> None:
@@ -107,6 +112,8 @@ async def hammer(port: int, requests: Sequence[bytes], seconds: float) -> list[f
             ended.set_result(None)
 
     of = {await connect(port, answered): each for each in requests}
+    connected()
+    deadline = time.perf_counter() + seconds
     for connection, each in of.items():
         connection.send(each)
     try:

@@ -37,12 +37,12 @@ RAW = json.dumps(BODY).encode()
 
 
 async def measure(dose: Dose, folder: Path) -> list[Table]:
-    submit = {name: _rounds(part, dose) for name, part in _submit_parts()}
+    submit = {name: timed(part, dose) for name, part in _submit_parts()}
     with _engines(folder) as engines:
         for name, engine in engines.items():
             submit[f"commit of {CONNECTIONS} submits, {name}"] = [_committed(engine, dose, _wait) for _ in _each(dose)]
             submit[f"the same, begun, and their ends, {name}"] = [_committed(engine, dose, _go_on) for _ in _each(dose)]
-    event = {name: _rounds(part, dose) for name, part in _event_parts()}
+    event = {name: timed(part, dose) for name, part in _event_parts()}
     first, second = next(iter(submit)), next(iter(event))
     return [Table("parts of a submit", first, submit), Table("parts of a delivered event", second, event)]
 
@@ -51,7 +51,8 @@ def _each(dose: Dose) -> range:
     return range(min(dose.rounds, 3))
 
 
-def _rounds(part: Callable[[], object], dose: Dose) -> list[Sample]:
+def timed(part: Callable[[], object], dose: Dose) -> list[Sample]:
+    """What one call takes, once for each round."""
     return [{"µs": _microseconds(part, dose.seconds / 10)} for _ in _each(dose)]
 
 

@@ -32,6 +32,7 @@ UNITS: Mapping[str, str] = {
     "start s": "{:.2f} s",
     "KB per stream": "{:.1f} KB",
 }
+UNMEASURED = "*Not measured yet.*"
 END_TO_END = r"end to end: .*, (\d+ connections?)$"
 FANOUT = r"fan-out: \d+ values to (\d{4,}) streams, "
 
@@ -68,15 +69,22 @@ def figures_table(record: Record) -> str:
 
 
 def medians_table(record: Record, title: str, metrics: Sequence[str]) -> str:
-    """The medians of one table, a row for each contender. Raises LookupError if the record does not have it."""
+    """The medians of one table, a row for each contender.
+
+    A table or a column that came after the last pass of all benches is not in the record: then it is said so.
+    """
     found = next((table for table in record["tables"] if re.match(title, table["title"])), None)
     if found is None:
-        raise LookupError(f"the record has no table {title!r}: measure all again with `make bench`")
-    rows = [f"| | {' | '.join(metrics)} |", "|---" * (len(metrics) + 1) + "|"]
-    for name, figures in found["rows"].items():
-        medians = [figures[metric]["median"] if figures.get(metric) else None for metric in metrics]
-        rows.append(f"| {name} | {' | '.join('' if each is None else _three(each) for each in medians)} |")
-    return "\n".join(rows) + "\n"
+        return f"{UNMEASURED}\n"
+    rows = found["rows"]
+    known = [metric for metric in metrics if any(figures.get(metric) for figures in rows.values())]
+    lines = [f"| | {' | '.join(known)} |", "|---" * (len(known) + 1) + "|"]
+    for name, figures in rows.items():
+        medians = [figures[metric]["median"] if figures.get(metric) else None for metric in known]
+        lines.append(f"| {name} | {' | '.join('' if each is None else _three(each) for each in medians)} |")
+    if missing := [metric for metric in metrics if metric not in known]:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
+    return "\n".join(lines) + "\n"
 
 
 def _three(figure: float) -> str:

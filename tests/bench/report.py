@@ -58,7 +58,8 @@ def _short(number: float) -> str:
 
 def write(path: Path, tables: Sequence[Table], dose: Dose, command: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    how = {"command": command, "seconds": dose.seconds, "rounds": dose.rounds}
+    most = max((len(samples) for table in tables for samples in table.rows.values()), default=dose.rounds)
+    how = {"command": command, "seconds": dose.seconds, "rounds": most}
     found = {**how, **machine(), "tables": [_table(table) for table in tables]}
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bench.__main__ import BENCHES
-from tests.bench.harness import ROOT, Goal, Spread, Table
+from tests.bench.harness import ROOT, Dose, Goal, Spread, Table, serving, uvicorn
 
 pytestmark = [pytest.mark.bench_small, pytest.mark.slow]
 
@@ -41,6 +41,20 @@ def test_an_unknown_bench_is_named(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "nothing" in ended.stderr
+
+
+@pytest.mark.parametrize("dose", [Dose(1.0, 5, (100,)), Dose(0.2, 1, (20,))])
+def test_a_finer_dose_is_as_much(dose: Dose) -> None:
+    finer, longer = dose.finer(4), dose.finer(4, longer=2)
+    assert finer.seconds * finer.rounds == dose.seconds * dose.rounds
+    assert longer.rounds == (1 if dose.small else 2 * finer.rounds)
+    assert finer.small == longer.small == dose.small
+
+
+def test_the_thread_that_serves_http_comes_first(tmp_path: Path) -> None:
+    with serving(uvicorn("echo"), tmp_path) as server:
+        assert next(iter(server.threads())) == server.pid
+        assert server.cpu() > 0
 
 
 class TestTable:

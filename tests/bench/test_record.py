@@ -12,7 +12,7 @@ from tests.bench.__main__ import LATEST, RECORD, destination
 from tests.bench.harness import Dose, Table, dose_of
 from tests.bench.latency import TITLE as LATENCY
 from tests.bench.loglength import TITLE as LENGTH
-from tests.bench.record import LINES, figures_table
+from tests.bench.record import LINES, UNMEASURED, figures_table, medians_table
 
 FULL, SMALL = dose_of(1.0), dose_of(0.1)
 
@@ -71,6 +71,23 @@ class TestFigures:
         assert recorded["command"] == "make bench"
         assert recorded["rounds"] > 1
         assert {"date", "commit", "python", "machine", "packages", "contenders"} <= recorded.keys()
+
+
+ROWS = {"owl": {"m": {"median": 1234.5}, "g": None}}
+FLIGHT: Any = {"tables": [{"title": "flight: of birds", "rows": ROWS}]}
+"""Of a pass that had the table, but not every column that is shown now."""
+
+
+class TestMedians:
+    def test_a_row_for_each_contender(self) -> None:
+        assert medians_table(FLIGHT, "flight", ["m"]) == "| | m |\n|---|---|\n| owl | 1,230 |\n"
+
+    def test_a_column_that_was_not_measured_is_named(self) -> None:
+        found = medians_table(FLIGHT, "flight", ["m", "g", "km"])
+        assert found == "| | m |\n|---|---|\n| owl | 1,230 |\n\nNot measured yet: g, km.\n"
+
+    def test_a_table_that_was_not_measured_is_not_made_up(self) -> None:
+        assert medians_table(FLIGHT, "swimming", ["m"]) == f"{UNMEASURED}\n"
 
 
 class TestPlots:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 
+from pygents_app.metrics.counting import Counting
 from pygents_core import Agent, tool
 
 AGENTS = 64
@@ -53,5 +54,7 @@ async def compute() -> None:
 
 if "BENCH_SWITCH_SECONDS" in os.environ:
     sys.setswitchinterval(float(os.environ["BENCH_SWITCH_SECONDS"]))
+if "BENCH_UNCOUNTED" in os.environ:  # no setting turns the metrics off: they are kept from hearing what happens
+    Counting.listen = Counting.hear = lambda self, source: None  # type: ignore[method-assign,assignment]
 
 agents = [Agent(f"a{index}", "Measured", [greet, hold, feed, tasks, compute]) for index in range(AGENTS)]
