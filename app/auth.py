@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from .access.records import AccessKey
+from .access.records import NO_LIMITS, AccessKey, KeyLimits
 from .clock import Clock, system_clock
 from .grants import Grant, Names, Scope
 
@@ -33,6 +33,7 @@ class Principal:
     """A caller. ``everything``: may do all there is to do, which is asked first, because it is most of them.
 
     ``credential`` is what has admitted it, where that is less lasting than the caller: a token, valid ``until`` then.
+    ``limits``: how much it may ask for, where that differs from others.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Principal:
     seen: Names = NOTHING
     credential: str = ""
     until: int | None = None
+    limits: KeyLimits = NO_LIMITS
 
     @property
     def holder(self) -> str:
@@ -49,12 +51,12 @@ class Principal:
         return self.credential or self.id
 
     @classmethod
-    def of(cls, id: str, name: str, grants: Iterable[Grant]) -> "Principal":
+    def of(cls, id: str, name: str, grants: Iterable[Grant], limits: KeyLimits = NO_LIMITS) -> "Principal":
         """What is granted. ``admin`` has all other scopes in it."""
         granted = [(scope, grant.pattern) for grant in grants for scope in Scope if grant.scope in (scope, Scope.ADMIN)]
         scopes = {scope: Names.of(pattern for other, pattern in granted if other is scope) for scope in Scope}
         seen = Names.of(pattern for _, pattern in granted)
-        return cls(id, name, scopes[Scope.ADMIN].everything, scopes, seen)
+        return cls(id, name, scopes[Scope.ADMIN].everything, scopes, seen, limits=limits)
 
     def names(self, scope: Scope) -> Names:
         """The agents for which the caller has this scope."""
@@ -178,6 +180,10 @@ class Gate:
         valid = known.digest != NO_DIGEST and (known.until is None or self._clock() < known.until)
         return known.principal if valid else None
 
+    def limits(self, id: str) -> KeyLimits:
+        """Those of the stored key of this id; none for all other callers."""
+        return self._known.get(id.encode(), NOBODY).principal.limits
+
     def put(self, *keys: AccessKey) -> None:
         """Take note of keys as they are now; a new table takes the place of the one before."""
         self._known = {**self._known, **{key.id.encode(): _known(key) for key in keys}}
@@ -195,7 +201,9 @@ class Gate:
 
 def _known(key: AccessKey) -> _Known:
     void = key.damaged or key.revoked_at is not None
-    return _Known(NO_DIGEST if void else key.digest, Principal.of(key.id, key.name, key.grants), key.expires_at)
+    limits = key.limits if key.limits != NO_LIMITS else NO_LIMITS  # the one, which is asked for by its identity
+    principal = Principal.of(key.id, key.name, key.grants, limits)
+    return _Known(NO_DIGEST if void else key.digest, principal, key.expires_at)
 
 
 def new_token() -> tuple[str, str]:

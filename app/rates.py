@@ -32,54 +32,64 @@ class Level(NamedTuple):
     full_in: float
 
 
-class Buckets:
-    """``rate`` and ``burst`` are more than 0; ``clock`` counts seconds. For use on one thread.
+class Pace(NamedTuple):
+    """How a bucket fills: ``each`` token takes so many seconds, and ``window`` seconds all ``burst`` of them."""
 
-    Each call costs about a microsecond, and nothing is done between calls.
+    each: float
+    window: float
+    burst: int
+
+    @classmethod
+    def of(cls, rate: float, burst: int) -> "Pace":
+        """``rate`` tokens a second. Both are more than 0."""
+        return cls(1 / rate, burst / rate, burst)
+
+
+class Buckets:
+    """One for each caller, who comes with a ``pace`` each time, because callers may differ. For use on one thread.
+
+    ``clock`` counts seconds. Each call costs about a microsecond, and nothing is done between calls.
     """
 
-    def __init__(
-        self, *, rate: float, burst: int, most: int = MOST_CALLERS, clock: Callable[[], float] = monotonic
-    ) -> None:
-        self.burst, self.window = burst, burst / rate
-        self._each, self._most, self._clock = 1 / rate, most, clock
+    def __init__(self, *, most: int = MOST_CALLERS, clock: Callable[[], float] = monotonic) -> None:
+        self._most, self._clock = most, clock
         self._full_at: dict[str, float] = {}
 
     def __len__(self) -> int:
         """How many callers are kept."""
         return len(self._full_at)
 
-    def take(self, caller: str) -> float:
+    def take(self, caller: str, pace: Pace) -> float:
         """Take one token, and return 0; if there is none, take nothing and return in how many seconds there is."""
         now = self._clock()
-        full_at = max(self._full_at.get(caller, now), now) + self._each
+        full_at = max(self._full_at.get(caller, now), now) + pace.each
         # A millionth more: sums of fractions must not refuse the last token of a bucket.
-        wait = full_at - now - self.window - self._each * 1e-6
+        wait = full_at - now - pace.window - pace.each * 1e-6
         if wait > 0:
             return wait
         self._put(caller, full_at)
         return 0.0
 
-    def charge(self, caller: str, count: int = 1) -> None:
+    def charge(self, caller: str, pace: Pace, count: int = 1) -> None:
         """Take tokens for what is done already, though there are none left: the caller waits the longer for the next.
 
-        For ``LONGEST_DEBT_SECONDS`` at most.
+        For ``LONGEST_DEBT_SECONDS`` at most, or for one token if that takes longer.
         """
         now = self._clock()
-        full_at = max(self._full_at.get(caller, now), now) + count * self._each
-        self._put(caller, min(full_at, now + self.window + LONGEST_DEBT_SECONDS - self._each))
+        full_at = max(self._full_at.get(caller, now), now) + count * pace.each
+        self._put(caller, min(full_at, now + pace.window + max(0.0, LONGEST_DEBT_SECONDS - pace.each)))
 
-    def wait(self, caller: str) -> float:
+    def wait(self, caller: str, pace: Pace) -> float:
         """In how many seconds there is a token: 0 if there is one."""
         full_at = self._full_at.get(caller)
         if full_at is None:
             return 0.0
-        wait = full_at + self._each - self._clock() - self.window - self._each * 1e-6
+        wait = full_at + pace.each - self._clock() - pace.window - pace.each * 1e-6
         return max(0.0, wait)
 
-    def level(self, caller: str) -> Level:
+    def level(self, caller: str, pace: Pace) -> Level:
         full_in = max(0.0, self._full_at.get(caller, 0.0) - self._clock())
-        return Level(max(0, int((self.window - full_in) / self._each + 1e-6)), full_in)
+        return Level(max(0, int((pace.window - full_in) / pace.each + 1e-6)), full_in)
 
     def _put(self, caller: str, full_at: float) -> None:
         """Those that were used last are at the end: a dict keeps the order in which its keys came."""
@@ -89,26 +99,34 @@ class Buckets:
             del self._full_at[next(iter(self._full_at))]
 
 
+SLOWEST = 1e-5
+"""The least rate of requests, about one a day: any that is set lower counts as this, and no wait is endless."""
+
 WRONG_KEYS_PER_SECOND = 1.0
 """How fast an address that has sent too many wrong keys may send further ones."""
 
 
-class Rates(NamedTuple):
-    """The buckets of a service; None where nothing is counted.
+class Rates:
+    """The buckets of a service. ``requests`` and ``turns`` go by caller, ``wrong_keys`` by address.
 
-    ``requests`` goes by caller, ``wrong_keys`` by address.
+    ``turns`` are those that a caller's requests make, and those that come of them: these are charged, and what is owed
+    for them keeps the caller from making more, and from nothing else: who has set off a loop must be able to end it.
     """
 
-    requests: Buckets | None = None
-    wrong_keys: Buckets | None = None
+    def __init__(self, *, rate: float, burst: int, wrong_keys: int) -> None:
+        """``rate`` 0: any number of requests, but for callers with another. ``wrong_keys`` 0: any number of those."""
+        self._rate, self._burst = rate, burst
+        self.requests, self.turns, self.wrong_keys = Buckets(), Buckets(), Buckets()
+        self.guesses = Pace.of(WRONG_KEYS_PER_SECOND, wrong_keys) if wrong_keys else None
 
-    @classmethod
-    def of(cls, *, rate: float, burst: int, wrong_keys: int) -> "Rates":
-        """``rate`` 0: any number of requests. ``wrong_keys`` 0: any number of those."""
-        return cls(
-            Buckets(rate=rate, burst=burst) if rate else None,
-            Buckets(rate=WRONG_KEYS_PER_SECOND, burst=wrong_keys) if wrong_keys else None,
-        )
+    def pace(self, rate: float | None = None, burst: int | None = None) -> Pace | None:
+        """Of a caller with these limits of its own; the service's where it has none. None: it is not counted."""
+        return _pace(self._rate if rate is None else rate, self._burst if burst is None else burst)
+
+
+@lru_cache(1024)
+def _pace(rate: float, burst: int) -> Pace | None:
+    return Pace.of(max(rate, SLOWEST), burst) if rate else None
 
 
 def whole_seconds(seconds: float) -> int:

@@ -14,6 +14,22 @@ KEY_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2
 """Without what moves a terminal's cursor or turns the direction of writing: names are listed beside each other."""
 
 
+class KeyLimits(NamedTuple):
+    """How much one key may ask for, where that differs from the settings of these names; None: it does not.
+
+    ``rate`` in requests a second, ``burst`` in requests, ``streams`` open at once. 0: any number (``burst`` is more).
+    """
+
+    rate: float | None = None
+    burst: int | None = None
+    streams: int | None = None
+
+
+NO_LIMITS = KeyLimits()
+MOST_A_SECOND, MOST_AT_ONCE, MOST_STREAMS = 1_000_000, 10**9, 10**9
+"""Of ``rate``, ``burst`` and ``streams``, as for the settings."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """``id`` is the part of the key that is no secret. ``damaged``: what is stored is not what was written; it admits
@@ -27,6 +43,7 @@ class AccessKey:
     expires_at: int | None = None
     revoked_at: int | None = None
     damaged: bool = False
+    limits: KeyLimits = NO_LIMITS
 
     def valid(self, now: int) -> bool:
         return not self.damaged and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

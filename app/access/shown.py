@@ -17,6 +17,7 @@ def shown(key: AccessKey, now: int) -> dict[str, Any]:
         "name": key.name,
         "status": status,
         "scopes": [str(grant) for grant in key.grants],
+        **key.limits._asdict(),
         "created_at": to_rfc3339(key.created_at),
         "expires_at": to_rfc3339(key.expires_at) if key.expires_at is not None else None,
         "revoked_at": to_rfc3339(key.revoked_at) if key.revoked_at is not None else None,

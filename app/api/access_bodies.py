@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from ..access.records import KEY_NAME
+from ..access.records import KEY_NAME, MOST_A_SECOND, MOST_AT_ONCE, MOST_STREAMS, KeyLimits
 from ..access.rules import LONGEST_LIFE_SECONDS
 from ..clock import Clock, from_datetime
 from ..grants import MOST_GRANTS, Grant, Scope, parse_grant
@@ -13,6 +13,7 @@ from .requests import Moment, Name
 
 MOST_AGENTS = 32
 """Of one ticket."""
+AS_SET = "0: any number; null: as many as the settings say."
 
 _SCOPE = f"^({'|'.join(Scope)})(@(\\*|[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}\\*?))?$"
 
@@ -64,6 +65,14 @@ class CreateKey(BaseModel):
         float | None,
         Field(gt=0, le=LONGEST_LIFE_SECONDS, allow_inf_nan=False, description="Seconds, instead of a time."),
     ] = None
+    rate: Annotated[
+        float | None,
+        Field(ge=0, le=MOST_A_SECOND, allow_inf_nan=False, description=f"Requests per second. {AS_SET}"),
+    ] = None
+    burst: Annotated[
+        int | None, Field(ge=1, le=MOST_AT_ONCE, description="Requests at once before `rate` holds; null: as is set.")
+    ] = None
+    streams: Annotated[int | None, Field(ge=0, le=MOST_STREAMS, description=f"Open at once. {AS_SET}")] = None
 
     @model_validator(mode="after")
     def _one_end(self) -> "CreateKey":
@@ -73,6 +82,9 @@ class CreateKey(BaseModel):
 
     def grants(self) -> tuple[Grant, ...]:
         return tuple(parse_grant(text) for text in self.scopes)
+
+    def limits(self) -> KeyLimits:
+        return KeyLimits(self.rate, self.burst, self.streams)
 
     def end(self, clock: Clock) -> int | None:
         """Microseconds since the epoch."""

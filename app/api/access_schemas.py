@@ -15,6 +15,9 @@ class Key(Shown):
     name: str
     status: Literal["valid", "expired", "revoked", "damaged"] = Field(description="Only a valid one admits anybody.")
     scopes: list[str] = Field(description="`scope`, or `scope@pattern`.")
+    rate: float | None = Field(description="Requests per second. 0: any number; null: as is set.")
+    burst: int | None = Field(description="Requests at once before `rate` holds; null: as is set.")
+    streams: int | None = Field(description="Open at once. 0: any number; null: as is set.")
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

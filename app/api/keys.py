@@ -41,8 +41,9 @@ async def create_key(request: Request, _query: Annotated[NoQuery, Query()]) -> R
     """
     its, asked = services(request), bodies.validate(CreateKey, await bodies.read_json(request))
     key, token = await its.keys.create(
-        asked.name, asked.grants(), expires_at=asked.end(system_clock), actor=actor_of(request.scope)
-    )
+        asked.name, asked.grants(), expires_at=asked.end(system_clock), actor=actor_of(request.scope),
+        limits=asked.limits(),
+    )  # fmt: skip
     return _json({**shown(key, system_clock()), "key": token}, 201, {"Location": f"/keys/{key.id}"})
 
 

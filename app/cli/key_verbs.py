@@ -12,12 +12,13 @@ app = typer.Typer(
     ),
 )  # fmt: skip
 
+AS_SET = "[default: the settings']"
 Url = Annotated[str | None, typer.Option(help="The server to ask, for example http://127.0.0.1:8000")]
 Store = Annotated[str | None, typer.Option(help="Whose file to use while it is not served.  [default: the settings']")]
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0917 (typer calls it by name)
     scope: Annotated[
         list[str],
         typer.Option(
@@ -27,13 +28,17 @@ def create(
     ],
     name: Annotated[str, typer.Option(help="For people, to know it by.")] = "",
     expires: Annotated[str | None, typer.Option(help="30d, 12h, 90m or seconds.  [default: never]")] = None,
+    rate: Annotated[float | None, typer.Option(help=f"Requests a second; 0: any number.  {AS_SET}")] = None,
+    burst: Annotated[int | None, typer.Option(help=f"Requests at once before the rate holds.  {AS_SET}")] = None,
+    streams: Annotated[int | None, typer.Option(help=f"Open at once; 0: any number.  {AS_SET}")] = None,
     url: Url = None,
     store: Store = None,
 ) -> None:
     """Make a key and print it. That is the only time: what is stored is its hash."""
+    from ..access.records import KeyLimits  # noqa: PLC0415
     from . import keys  # noqa: PLC0415
 
-    keys.create(name, scope, expires, url=url, store=store)
+    keys.create(name, scope, expires, KeyLimits(rate, burst, streams), url=url, store=store)
 
 
 @app.command(name="list")

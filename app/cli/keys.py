@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from .. import settings as settings_module
-from ..access.records import KEY_NAME, Actor
+from ..access.records import (
+    KEY_NAME,
+    MOST_A_SECOND,
+    MOST_AT_ONCE,
+    MOST_STREAMS,
+    NO_LIMITS,
+    Actor,
+    KeyLimits,
+)
 from ..access.rules import LONGEST_LIFE_SECONDS
 from ..access.shown import shown
 from ..auth import Gate
@@ -27,7 +35,7 @@ from .remote import key_headers, own_url
 
 T = TypeVar("T")
 UNITS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-COLUMNS = ("id", "status", "name", "scopes", "expires_at")
+COLUMNS = ("id", "status", "name", "scopes", "expires_at", "limits")
 
 
 class Place(NamedTuple):
@@ -39,11 +47,20 @@ class Place(NamedTuple):
     named: bool = False
 
 
-def create(name: str, scopes: Sequence[str], expires: str | None, *, url: str | None, store: str | None) -> None:
+def create(
+    name: str,
+    scopes: Sequence[str],
+    expires: str | None,
+    limits: KeyLimits = NO_LIMITS,
+    *,
+    url: str | None,
+    store: str | None,
+) -> None:
     """Print the key, alone on stdout, so that a script can take it; all else goes to stderr. Raises StartupError."""
-    _check(name, scopes)
+    _check(name, scopes, limits)
     seconds = _seconds(expires) if expires is not None else None
-    body = {"name": name, "scopes": list(scopes), **({"expires_in": seconds} if seconds is not None else {})}
+    fields = {"name": name, "scopes": list(scopes), "expires_in": seconds, **limits._asdict()}
+    body = {field: value for field, value in fields.items() if value is not None}
     place = _place(url, store, makes=True)
     made = _ask(place, "POST", "/keys", body) if place.url is not None else _in_file(place, _creating(body))
     where = place.url or place.database
@@ -55,7 +72,7 @@ def list_(*, url: str | None, store: str | None) -> None:
     """Print a line for each key, those that are void included."""
     place = _place(url, store)
     keys = _all(place) if place.url is not None else _in_file(place, _listing)
-    rows = [COLUMNS, *(tuple(_cell(key[column]) for column in COLUMNS) for key in keys)]
+    rows = [COLUMNS, *(tuple(_cell({**key, "limits": _limits(key)}[column]) for column in COLUMNS) for key in keys)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -152,7 +169,8 @@ def _creating(body: Mapping[str, Any]) -> Callable[[Keys, Store], Awaitable[dict
         seconds = body.get("expires_in")
         end = system_clock() + int(seconds * 1_000_000) if seconds is not None else None
         grants = [parse_grant(text) for text in body["scopes"]]
-        key, token = await keys.create(body["name"], grants, expires_at=end, actor=_somebody_here())
+        limits = KeyLimits(*(body.get(name) for name in KeyLimits._fields))
+        key, token = await keys.create(body["name"], grants, expires_at=end, actor=_somebody_here(), limits=limits)
         return {"id": key.id, "key": token, "scopes": [str(grant) for grant in key.grants]}
 
     return work
@@ -177,7 +195,7 @@ def _somebody_here() -> Actor:
 # --- what was typed --------------------------------------------------------------------------------------------------
 
 
-def _check(name: str, scopes: Sequence[str]) -> None:
+def _check(name: str, scopes: Sequence[str], limits: KeyLimits) -> None:
     if not KEY_NAME.fullmatch(name):
         raise StartupError(f"--name {name[:40]!r} must have at most 100 characters, and no control characters.")
     if len(scopes) > MOST_GRANTS:
@@ -187,6 +205,11 @@ def _check(name: str, scopes: Sequence[str]) -> None:
             parse_grant(text)
         except ValueError as error:
             raise StartupError(f"--scope {text[:80]!r}: {error}.") from None
+    bounds = {"rate": (0, MOST_A_SECOND), "burst": (1, MOST_AT_ONCE), "streams": (0, MOST_STREAMS)}
+    for limit, value in limits._asdict().items():
+        least, most = bounds[limit]
+        if value is not None and not least <= value <= most:  # no number at all is not, either
+            raise StartupError(f"--{limit} {value} must be at least {least} and at most {most}.")
 
 
 def _seconds(text: str) -> float:
@@ -195,6 +218,12 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= LONGEST_LIFE_SECONDS:
         raise StartupError(f"--expires {text[:40]!r} is no time: write 30d, 12h, 90m or a number of seconds.")
     return seconds
+
+
+def _limits(key: Mapping[str, Any]) -> str:
+    """Those that it has of its own; a server of before knows of none."""
+    own = {limit: key.get(limit) for limit in KeyLimits._fields}
+    return " ".join(f"{limit}={value:g}" for limit, value in own.items() if value is not None)
 
 
 def _cell(value: object) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from ..access.commands import CreateKey, KeyReply, RevokeKey
-from ..access.records import AccessKey, Actor, Entry
+from ..access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits
 from ..auth import NOBODYS_STREAMS, Gate, digest_of, new_token
 from ..grants import Grant
 from ..ports import Store
@@ -32,12 +32,19 @@ class Keys:
             self._looking = None
 
     async def create(
-        self, name: str, grants: Sequence[Grant], *, expires_at: int | None, actor: Actor
+        self,
+        name: str,
+        grants: Sequence[Grant],
+        *,
+        expires_at: int | None,
+        actor: Actor,
+        limits: KeyLimits = NO_LIMITS,
     ) -> tuple[AccessKey, str]:
         """The key as it is stored, and its secret, which nobody can ever tell again. Raises NoAdminKey."""
         id_, token = new_token()
-        key = AccessKey(id_, name, digest_of(token), tuple(dict.fromkeys(grants)), 0, expires_at)
-        details = {"name": name, "scopes": [str(grant) for grant in key.grants]}
+        key = AccessKey(id_, name, digest_of(token), tuple(dict.fromkeys(grants)), 0, expires_at, limits=limits)
+        own = {limit: value for limit, value in limits._asdict().items() if value is not None}
+        details = {"name": name, "scopes": [str(grant) for grant in key.grants], **own}
         entry = Entry(actor, "createKey", id_, json.dumps(details, ensure_ascii=False))
         return await self._execute(CreateKey(key, entry, self._gate.has_admin_elsewhere)), token
 

@@ -24,8 +24,8 @@ from .sqlite_access import entry_of, key_of
 from .sqlite_rows import events_ever
 from .statements import statements
 
-ACCESS_VERSION, TRACES_VERSION = 2, 3
-"""Of the schema; a backup from before has no keys, and no traces."""
+ACCESS_VERSION, TRACES_VERSION, LIMITS_VERSION = 2, 3, 4
+"""Of the schema; a backup from before has no keys, no traces, and no limits of keys."""
 MOST_PROBLEMS = 100
 """What is told of one kind of check; the rest is only counted."""
 
@@ -186,7 +186,7 @@ class _Examination:
     def _check_access(self) -> None:
         if self._version() < ACCESS_VERSION:
             return
-        for row in self._rows("examine_keys"):
+        for row in self._rows("examine_keys" if self._version() >= LIMITS_VERSION else "examine_early_keys"):
             self._report.counted["keys"] += 1
             if key_of(row).damaged:
                 self._report.add(_brief(Damaged(f"The key {row[0]!r}")))

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 
-from ..access.records import AccessKey, Actor, Entry, LoggedEntry, Ticket
+from ..access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits, LoggedEntry, Ticket
 from ..errors import Damaged
 from ..grants import parse_grant
 from ..model import Page
@@ -43,8 +43,8 @@ class SqliteAccess:
         self._db.execute(self._sql["insert_key"], _key_row(key))
 
     def change_key(self, key: AccessKey) -> None:
-        *_, revoked_at, crc = _key_row(key)
-        self._db.execute(self._sql["update_key"], (revoked_at, crc, key.id))
+        crc = _key_row(key)[-1]
+        self._db.execute(self._sql["update_key"], (key.revoked_at, crc, key.id))
 
     def ticket(self, digest: bytes) -> Ticket | None:
         row = fetch_one(self._db, self._sql["find_ticket"], (digest,))
@@ -76,12 +76,16 @@ class SqliteAccess:
 
 
 def key_of(row: Row) -> AccessKey:
+    """Of the columns of ``keys``; one from before there were limits has none."""
     *stored, crc = row
-    id_, name, digest, grants, created_at, expires_at, revoked_at = stored
+    id_, name, digest, grants, created_at, expires_at, revoked_at, *own = stored
+    limits = KeyLimits(*own)  # type: ignore[arg-type]
     try:
-        if checksums.of_parts(*stored) == crc:
+        if _key_crc(tuple(stored[:7]), limits) == crc:
             scopes = tuple(parse_grant(text) for text in str(grants).split())
-            return AccessKey(id_, name, digest, scopes, created_at, expires_at, revoked_at)  # type: ignore[arg-type]
+            return AccessKey(
+                id_, name, digest, scopes, created_at, expires_at, revoked_at, limits=limits,  # type: ignore[arg-type]
+            )  # fmt: skip
     except ValueError:  # a scope of a later version: not to be understood is not to be valid
         pass
     return AccessKey(str(id_), str(name), b"", (), 0, damaged=True)
@@ -100,7 +104,14 @@ def entry_of(row: Row) -> LoggedEntry:
 def _key_row(key: AccessKey) -> Row:
     grants = " ".join(map(str, key.grants))
     row = (key.id, key.name, key.digest, grants, key.created_at, key.expires_at, key.revoked_at)
-    return (*row, checksums.of_parts(*row))
+    rate, *others = key.limits
+    limits = KeyLimits(float(rate) if rate is not None else None, *others)  # as it is read back
+    return (*row, *limits, _key_crc(row, limits))
+
+
+def _key_crc(row: Row, limits: KeyLimits) -> int:
+    """Of one without limits it is what it was before there were any."""
+    return checksums.of_parts(*row, *(limits if limits != NO_LIMITS else ()))
 
 
 def _ticket_row(ticket: Ticket) -> Row:

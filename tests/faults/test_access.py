@@ -147,6 +147,27 @@ class TestKeys:
             assert "turn.queued" in "".join(received)
 
 
+class TestLimits:
+    async def test_those_of_a_key_outlive_the_process(self, own: Own) -> None:
+        service = own()
+        root = await root_of(service)
+        async with calling(service.url, root) as admin:
+            key = await make(admin, "agents:read", "stream:read", rate=0.001, burst=4, streams=1)
+            agent = await admin.make_agent("echo")
+            service.restart()
+            listed = (await admin.http.get(f"/keys/{key['id']}")).json()
+            assert (listed["rate"], listed["burst"], listed["streams"]) == (0.001, 4, 1)
+            async with following(f"{service.url}/agents/{agent}/stream", key=key["key"]) as stream:
+                assert stream.status == 200
+                async with calling(service.url, key["key"]) as caller:
+                    second = await caller.http.get(f"/agents/{agent}/stream")
+                    assert '{"reason":"busy"}' in second.text, "it may have one stream"
+                    answer = await caller.http.get("/agents")
+                    assert answer.headers["ratelimit-policy"] == '"requests";q=4;w=4000'
+                    assert [(await caller.http.get("/agents")).status_code for _ in range(2)] == [200, 429]
+            assert "ratelimit" not in (await admin.http.get("/agents")).headers, "others have none"
+
+
 class TestTickets:
     async def test_one_admits_its_stream_over_a_kill(self, own: Own) -> None:
         service = own()
@@ -273,6 +294,12 @@ class TestCommands:
             "agents:read",
             "--expires",
             "30d",
+            "--rate",
+            "0.001",
+            "--burst",
+            "2",
+            "--streams",
+            "1",
             **here,
         )
         id_ = key.split("_")[1]
@@ -283,6 +310,9 @@ class TestCommands:
             [id_, "valid"],
         ]
         assert "turns:write@a-* agents:read" in listed[-1]
+        assert listed[-1].endswith("rate=0.001 burst=2 streams=1")
+        async with calling(service.url, key.strip()) as caller:
+            assert [(await caller.http.get("/agents")).status_code for _ in range(3)] == [200, 200, 429]
         assert run(tmp_path, "keys", "revoke", id_, "--url", service.url, **here)[0] == 0
         async with calling(service.url, key.strip()) as caller:
             assert (await caller.http.get("/agents")).status_code == 401
@@ -293,9 +323,11 @@ class TestCommands:
         service = own()
         service.stop()
         code, root, _ = run(tmp_path, "keys", "create", "--scope", "admin")
-        _, reader, _ = run(tmp_path, "keys", "create", "--scope", "agents:read", "--name", "page")
+        _, reader, _ = run(tmp_path, "keys", "create", "--scope", "agents:read", "--name", "page", "--burst", "7")
         assert (code, run(tmp_path, "keys", "revoke", reader.split("_")[1])[0]) == (0, 0)
-        assert "revoked  page  agents:read" in run(tmp_path, "keys", "list")[1]
+        listed = run(tmp_path, "keys", "list")[1]
+        assert "revoked  page  agents:read" in listed
+        assert listed.splitlines()[-1].endswith("burst=7")
         for id_, words in (("x", "is not the id of a key"), ("0123456789ab", "no key with the id")):
             code, _, said = run(tmp_path, "keys", "revoke", id_)
             assert (code, words in said) == (2, True)
@@ -315,6 +347,10 @@ class TestCommands:
             (("create", "--scope", "agents:read"), "--scope admin"),
             (("create", "--scope", "admin", "--expires", "soon"), "write 30d"),
             (("create", "--scope", "admin", "--name", "\x1b[2J"), "no control characters"),
+            (("create", "--scope", "admin", "--rate", "-1"), "--rate -1.0 must be at least 0"),
+            (("create", "--scope", "admin", "--rate", "nan"), "--rate nan must be"),
+            (("create", "--scope", "admin", "--burst", "0"), "--burst 0 must be at least 1"),
+            (("create", "--scope", "admin", "--streams", "10000000000"), "at most 1000000000"),
             (("create", "--scope", "admin", "--store", "sqlite:////nowhere/x.db"), "/nowhere"),
             (("list", "--url", "http://127.0.0.1:1"), "does not answer"),
             (("list",), "There is no file"),

@@ -1,1 +1,1 @@
-SELECT id, name, digest, grants, created_at, expires_at, revoked_at, crc FROM keys ORDER BY nr
+SELECT id, name, digest, grants, created_at, expires_at, revoked_at, rate, burst, streams, crc FROM keys ORDER BY nr

@@ -48,9 +48,28 @@ class TestMaking:
         assert secret not in closed.call("GET", "/keys?limit=1000", headers=ADMIN).text
         assert secret not in closed.call("GET", "/audit?limit=1000", headers=ADMIN).text
 
+    def test_limits_of_its_own(self, closed: Served) -> None:
+        made = make(closed, "agents:read", rate=0.5, burst=3, streams=0)
+        for found in (made, closed.get(f"/keys/{made['id']}", headers=ADMIN)):
+            assert (found["rate"], found["burst"], found["streams"]) == (0.5, 3, 0)
+        plain = make(closed, "agents:read", rate=None)
+        assert (plain["rate"], plain["burst"], plain["streams"]) == (None, None, None)
+        entries = closed.get("/audit?limit=1000", headers=ADMIN)["items"]
+        details = {entry["target"]: entry["details"] for entry in entries}
+        assert details[made["id"]] == {"name": "", "scopes": ["agents:read"], "rate": 0.5, "burst": 3, "streams": 0}
+        assert details[plain["id"]] == {"name": "", "scopes": ["agents:read"]}
+
     @pytest.mark.parametrize(
         ("body", "pointer"),
         [
+            ({"scopes": ["admin"], "rate": -1}, "/rate"),
+            ({"scopes": ["admin"], "rate": 1e7}, "/rate"),
+            ({"scopes": ["admin"], "rate": "5"}, "/rate"),
+            ({"scopes": ["admin"], "burst": 0}, "/burst"),
+            ({"scopes": ["admin"], "burst": 1.5}, "/burst"),
+            ({"scopes": ["admin"], "burst": True}, "/burst"),
+            ({"scopes": ["admin"], "streams": -1}, "/streams"),
+            ({"scopes": ["admin"], "streams": 10**10}, "/streams"),
             ({}, "/scopes"),
             ({"scopes": []}, "/scopes"),
             ({"scopes": ["turns"]}, "/scopes/0"),

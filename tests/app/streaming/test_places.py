@@ -16,6 +16,15 @@ def test_of_all_and_of_each() -> None:
     assert [places.is_free(caller) for caller in "abc"] == [True, True, True]
 
 
+def test_some_have_a_bound_of_their_own() -> None:
+    places = Places(most=4, each=1, own={"two": 2, "any": 0}.get)
+    for caller in ("two", "one", "any"):
+        places.enter(caller)
+    assert [places.is_free(caller) for caller in ("two", "one", "any")] == [True, False, True]
+    places.enter("two")
+    assert [places.is_free(caller) for caller in ("two", "one", "any")] == [False, False, False], "of all there are 4"
+
+
 def test_nothing_is_kept_of_those_who_have_left() -> None:
     places = Places(each=1)
     for caller in map(str, range(100)):
