@@ -29,6 +29,7 @@ from .rates import Rates
 from .runtime.administration import Administration
 from .runtime.capacity import Capacity
 from .runtime.catalogue import Catalogue
+from .runtime.charging import Charging
 from .runtime.damages import Damages
 from .runtime.directory import Directory
 from .runtime.dispatcher import Dispatcher
@@ -96,7 +97,9 @@ class Service:
             clock=system_clock, max_crashes=settings.max_crashes,
         )  # fmt: skip
         patience, gate = Patience(ping=settings.ping), _gate(settings, tokens)
-        hub = Hub(reads=store, listen=store.listen, patience=patience, places=_places(settings), emit=emit)
+        hub = Hub(reads=store, listen=store.listen, patience=patience, places=_places(settings, gate), emit=emit)
+        rates = Rates(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys)
+        self._charging = Charging(rates=rates, limits=gate.limits, listen=store.listen)
         self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
         self._tickets = Tickets(store=store, gate=gate)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
@@ -110,7 +113,7 @@ class Service:
             tokens=tokens,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
             engine=_engine(settings.store), code_agents=roster.names, emit=emit,
-            metrics=self._metrics(counting, _info(settings)), rates=_rates(settings), tracing=tracing,
+            metrics=self._metrics(counting, _info(settings)), rates=rates, tracing=tracing,
         )  # fmt: skip
 
     def _metrics(self, counting: Counting, info: Mapping[str, str]) -> Exposition:
@@ -143,6 +146,7 @@ class Service:
         if self._tokens is not None:
             self._tokens.start()
         self._hub.start(loop)
+        self._charging.start(loop)
         await asyncio.gather(*(self._seed(each) for each in self._roster.definitions()))
         self._directory.start(loop)
         AgentRegistry.resolver = self._directory.find
@@ -167,6 +171,7 @@ class Service:
         """Stop all code and commit what was handed over. Safe without ``start`` and without ``drain``."""
         AgentRegistry.resolver = None
         self._keys.stop()
+        self._charging.stop()
         if self._tokens is not None:
             await self._tokens.stop()
         await self._pruner.stop()
@@ -203,12 +208,10 @@ def _tokens(settings: Settings) -> "Tokens | None":
     return Tokens(trust=trust, keyring=Keyring(fetch=fetcher.fetch))
 
 
-def _rates(settings: Settings) -> Rates:
-    return Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys)
-
-
-def _places(settings: Settings) -> Places:
-    return Places(most=settings.max_streams, each=settings.max_caller_streams)
+def _places(settings: Settings, gate: Gate) -> Places:
+    return Places(
+        most=settings.max_streams, each=settings.max_caller_streams, own=lambda caller: gate.limits(caller).streams
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -141,8 +141,20 @@ class Trace(NamedTuple):
     state: str = ""
 
 
+class Asker(NamedTuple):
+    """Who has asked for the root of a chain of turns: the id of the ``request``, and whom the rest is ``charged`` to.
+
+    That is a caller as rates count them, or None where they count nothing.
+    """
+
+    request: str
+    charged: str | None = None
+
+
 class TurnSpec(Struct, frozen=True, gc=False):
     """What was asked for and never changes. ``timeout`` in seconds; ``hops`` counts sends from the root.
+
+    ``asker`` is that of the chain's root; None: no request has, but code outside any turn.
 
     ``retry_of``: the ended turn of the same agent that this one repeats. ``trace`` is kept apart by a store, and may be
     missing in what is read back: few turns have one.
@@ -162,6 +174,7 @@ class TurnSpec(Struct, frozen=True, gc=False):
     retry: Retry | None = None
     retry_of: str | None = None
     trace: Trace | None = None
+    asker: Asker | None = None
 
 
 class CancelRequest(NamedTuple):

@@ -51,7 +51,8 @@ class Notice(NamedTuple):
     ``ready``: agents with queued turns and no owner. ``scheduled``: agents with turns that wait for their time, be it
     the first or that of another attempt.
     ``cancelling``: running turns that were asked to stop. ``ended``: turns that got their terminal event.
-    ``heads``: the rows of the agents that all this is about, as the commit has left them.
+    ``heads``: the rows of the agents that all this is about, as the commit has left them. ``charged``: callers, one for
+    each new turn that was made in the course of a turn of theirs.
     """
 
     events: Sequence[Event] = ()
@@ -61,6 +62,7 @@ class Notice(NamedTuple):
     cancelling: Sequence[TurnRef] = ()
     ended: Sequence[Turn] = ()
     heads: Mapping[str, Head] = MappingProxyType({})
+    charged: Sequence[str] = ()
 
 
 class Measures(NamedTuple):

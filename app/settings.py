@@ -64,7 +64,7 @@ class Settings(BaseModel):
     rate_burst: int = Field(100, ge=1, le=10**9, description="Requests that it may send at once before `rate` holds.")
     wrong_keys: int = Field(
         100, ge=0, le=10**9,
-        description="Wrong keys that one address may send at once; then one more a second. 0: any number.",
+        description="Wrong keys and tokens that one address may send at once; then one a second. 0: any number.",
     )  # fmt: skip
     max_streams: int = Field(
         10_000, ge=0, le=10**9, description="Streams that this process has open at once; 0: any number.",

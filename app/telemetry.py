@@ -47,7 +47,7 @@ class Dropped(NamedTuple):
     agent: str
 
 
-Limit = Literal["rate", "wrong_keys", "streams", "slow_head", "slow_body"]
+Limit = Literal["rate", "turns", "wrong_keys", "streams", "slow_head", "slow_body"]
 
 
 class Refused(NamedTuple):

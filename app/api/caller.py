@@ -7,11 +7,14 @@ from starlette.types import Scope
 
 from ..access.records import Actor, Entry
 from ..auth import Principal
+from ..model import Asker
 
 CALLER = "pygents.caller"
 """Where in the ASGI scope the caller's id is: it scopes idempotency keys, and cancelled turns name it."""
 PRINCIPAL = "pygents.principal"
 REQUEST_ID = "pygents.request_id"
+CHARGED = "pygents.charged"
+"""Where it is as which the request was counted, if it was: what comes of it is charged to the same."""
 ADMISSION = "pygents.admission"
 """Where the ``Admission`` of a request with a ticket is; others have none."""
 
@@ -24,6 +27,11 @@ def actor_of(scope: Scope) -> Actor:
     """The address is that of the connection: what a header says of it can be made up."""
     principal, client = principal_of(scope), scope.get("client")
     return Actor(principal.id, principal.name, client[0] if client else "", scope[REQUEST_ID].decode())
+
+
+def asker_of(scope: Scope) -> Asker:
+    """For the turns that the request makes."""
+    return Asker(scope[REQUEST_ID].decode(), scope.get(CHARGED))
 
 
 def entry(scope: Scope, action: str, target: str = "", **details: Any) -> Entry:

@@ -10,12 +10,14 @@ import ipaddress
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..access.records import NO_LIMITS
 from ..auth import ANYBODY, Gate, Principal, possible_token
 from ..clock import new_id
 from ..errors import (
@@ -121,12 +123,12 @@ class Guard:
                 await answer.send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
                 await answer.send({"type": "http.response.body", "body": b""})
                 return
-            principal = self._admit(scope, headers) or await self._by_token(headers)
+            principal = self._admit(scope, headers) or await self._by_token(scope, headers)
             if principal is None:
                 await self._by_ticket(scope, receive, answer)
                 return
             scope[PRINCIPAL], scope[CALLER] = principal, principal.id
-            if self._turnstile.counts and scope["path"] not in PROBES:
+            if (self._turnstile.counts or principal.limits is not NO_LIMITS) and scope["path"] not in PROBES:
                 answer.further += self._turnstile.enter(scope, principal)
             if not principal.everything:
                 scopes.check(principal, scope["method"], scope["path"])
@@ -224,10 +226,18 @@ class Guard:
             return None
         return possible_token(headers.get(b"authorization", ()), headers.get(b"x-api-key", ()))
 
-    async def _by_token(self, headers: Heads) -> Principal | None:
-        """The caller with a token that was not known yet; None if there is none. Raises ``ServiceError``."""
-        token = self._token(headers)
-        return await self._tokens.admit(token) if token is not None and self._tokens is not None else None
+    async def _by_token(self, scope: Scope, headers: Heads) -> Principal | None:
+        """The caller with a token that was not known yet; None if there is none. Raises ``ServiceError``.
+
+        Wrong ones count as wrong keys: anybody can forge one with a key's real id, and to find out takes the loop long.
+        """
+        if (token := self._token(headers)) is None or self._tokens is None:
+            return None
+        try:
+            return await self._tokens.admit(token, may_verify=partial(self._turnstile.check_guess, scope))
+        except Unauthorized:
+            self._turnstile.guessed(scope)
+            raise
 
     async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""

@@ -6,7 +6,7 @@ from ..access import rules
 from ..grants import MOST_GRANTS
 from ..nesting import MAX_NESTING
 from ..payloads import INLINE_LIMIT
-from ..rates import WRONG_KEYS_PER_SECOND
+from ..rates import LONGEST_DEBT_SECONDS, WRONG_KEYS_PER_SECOND
 from ..runtime.encoding import Limits
 from ..runtime.outcomes import MESSAGE_LIMIT, OUTPUT_BYTES, OUTPUT_VALUES
 from ..settings import Settings
@@ -20,6 +20,7 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
     return {
         "requests_per_second": settings.rate,
         "requests_at_once": settings.rate_burst,
+        "turns_debt_seconds": LONGEST_DEBT_SECONDS,
         "wrong_keys_per_second": WRONG_KEYS_PER_SECOND if settings.wrong_keys else 0,
         "wrong_keys_at_once": settings.wrong_keys,
         "body_bytes": settings.max_body,

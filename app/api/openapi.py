@@ -19,6 +19,13 @@ from .summaries import SUMMARIES, TAGS
 
 VERSION = "3.2.0"
 _STRING = {"type": "string"}
+
+
+def _of_quotas(parameters: str) -> str:
+    """A pattern of what is told of requests, of turns, or of both."""
+    return f'^"(requests|turns)";{parameters}(, "turns";{parameters})?$'
+
+
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
         "description": "Of the request, or made here; the log has it.", "required": True, "schema": _STRING,
@@ -33,12 +40,12 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Preference-Applied": {"description": "Only if `Prefer: wait` was honoured.", "schema": _STRING},
     "RateLimit": {
-        "description": "Requests that are left (`r`), until when (`t`, in seconds); only where a rate is set.",
-        "schema": {"type": "string", "pattern": '^"requests";r=[0-9]+;t=[0-9]+$'},
+        "description": "Requests and turns that are left (`r`), until when (`t`, seconds); only where a rate is set.",
+        "schema": {"type": "string", "pattern": _of_quotas("r=[0-9]+;t=[0-9]+")},
     },
     "RateLimit-Policy": {
-        "description": "Requests (`q`) in so many seconds (`w`); only where a rate is set.",
-        "schema": {"type": "string", "pattern": '^"requests";q=[0-9]+;w=[0-9]+$'},
+        "description": "Requests and turns (`q`) in so many seconds (`w`); only where a rate is set.",
+        "schema": {"type": "string", "pattern": _of_quotas("q=[0-9]+;w=[0-9]+")},
     },
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
     "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": _STRING},

@@ -194,8 +194,13 @@ class Info(Shown):
 class Limits(Shown):
     """Each name ends with the unit, or tells what is counted."""
 
-    requests_per_second: float = Field(description="Of one key or, without keys, address; 0: any number.")
+    requests_per_second: float = Field(
+        description="Of one key or, without keys, address, and as many turns; 0: any number. A key may have its own."
+    )
     requests_at_once: int = Field(description="What it may send before that holds, if it does.")
+    turns_debt_seconds: float = Field(
+        description="For turns that agents make in the course of a caller's, its next is refused for so long at most."
+    )
     wrong_keys_per_second: float = Field(description="From one address; 0: any number.")
     wrong_keys_at_once: int = Field(description="What it may send before that holds; 0: any number.")
     body_bytes: int = Field(description="Of a request.")
@@ -228,7 +233,9 @@ class Limits(Shown):
     cancel_grace_seconds: float = Field(description="For code to stop when it is told to.")
     drain_seconds: float = Field(description="For running turns to finish at shutdown.")
     streams: int = Field(description="That this node has open at once; 0: any number.")
-    caller_streams: int = Field(description="Of one key or, without keys, address; 0: any number.")
+    caller_streams: int = Field(
+        description="Of one key or, without keys, address; 0: any number. A key may have its own."
+    )
     stream_buffer_bytes: int = Field(description="What a stream holds for a slow reader.")
     stream_send_seconds: float = Field(description="A reader that takes nothing for so long is cut off.")
     stream_ping_seconds: float = Field(description="Silence before a ping.")

@@ -1,6 +1,6 @@
 """What the routes work with. ``main`` constructs it; the routes find it in ``app.state``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
 from msgspec import Struct
@@ -8,11 +8,11 @@ from starlette.requests import Request
 
 from pygents_core.tool import Tool
 
-from ..access.records import AccessKey, Actor, Entry
+from ..access.records import AccessKey, Actor, Entry, KeyLimits
 from ..auth import Gate, Principal
 from ..commands import AgentReply, Cancelled, Enqueued
 from ..grants import Grant
-from ..model import Definition
+from ..model import Asker, Definition
 from ..ports import Store
 from ..rates import Rates
 from ..runtime.requests import TurnRequest
@@ -38,9 +38,12 @@ class Submission(Protocol):
         key: str | None = None,
         digest: bytes = b"",
         batch: bool = False,
+        asker: Asker | None = None,
     ) -> Enqueued: ...
 
-    async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued: ...
+    async def retry(
+        self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None, asker: Asker | None = None
+    ) -> Enqueued: ...
 
     async def cancel(
         self,
@@ -70,7 +73,7 @@ class Administration(Protocol):
 
 class Keys(Protocol):
     async def create(
-        self, name: str, grants: Sequence[Grant], *, expires_at: int | None, actor: Actor
+        self, name: str, grants: Sequence[Grant], *, expires_at: int | None, actor: Actor, limits: KeyLimits = ...
     ) -> tuple[AccessKey, str]: ...
 
     async def revoke(self, id: str, *, actor: Actor) -> AccessKey: ...
@@ -85,7 +88,7 @@ class Tickets(Protocol):
 class Tokens(Protocol):
     """Those of an issuer, beside keys."""
 
-    async def admit(self, token: bytes) -> Principal: ...
+    async def admit(self, token: bytes, *, may_verify: Callable[[], None]) -> Principal: ...
 
 
 class Catalogue(Protocol):

@@ -17,7 +17,7 @@ from ..runtime.requests import TurnRequest
 from ..tracing.port import Tracing
 from . import bodies, representations, standing
 from .answers import JSON, Answer, RawHeader
-from .caller import CALLER
+from .caller import CALLER, asker_of
 from .connection import Waiter
 from .event_query import pairs_of
 from .heads import Heads, heads_of
@@ -49,7 +49,9 @@ async def submit_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     value = await bodies.receive_json(heads, receive)
     asked = plain_submit(value) or bodies.validate(Submit, value).request(system_clock)
     digest = bodies.digest(value) if key is not None else b""
-    submitting = its.submission.submit(name, [asked], caller=scope[CALLER], key=key, digest=digest)
+    submitting = its.submission.submit(
+        name, [asked], caller=scope[CALLER], key=key, digest=digest, asker=asker_of(scope)
+    )
     if wishes is NONE:
         return _accepted(its, await submitting)
     return await _answer(its, scope, receive, wishes, submitting)
@@ -63,7 +65,9 @@ async def submit_batch(its: Services, scope: Scope, receive: Receive) -> ASGIApp
     value = await bodies.receive_json(heads, receive)
     asked = _requests(value, min(its.settings.max_batch, its.settings.mailbox_limit))
     digest = bodies.digest(value) if key is not None else b""
-    accepted = await its.submission.submit(name, asked, caller=scope[CALLER], key=key, digest=digest, batch=True)
+    accepted = await its.submission.submit(
+        name, asked, caller=scope[CALLER], key=key, digest=digest, batch=True, asker=asker_of(scope)
+    )
     items = [standing.turn_beside(its, placed, accepted.head) for placed in accepted.turns]
     return Answer(202, b'{"items":[%s]}' % b",".join(items), (JSON, *_replayed(accepted)))
 
@@ -74,7 +78,8 @@ async def retry_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
     wanted = turn_id(scope["path_params"]["id"])
     bodies.validate(NoBody, await bodies.receive_optional_json(heads, receive))
-    return await _answer(its, scope, receive, wishes, its.submission.retry(name, wanted, caller=scope[CALLER], key=key))
+    submitting = its.submission.retry(name, wanted, caller=scope[CALLER], key=key, asker=asker_of(scope))
+    return await _answer(its, scope, receive, wishes, submitting)
 
 
 class Endpoint:

@@ -1,65 +1,86 @@
-"""How often each caller may come: its requests, and the wrong keys that come from an address.
+"""How often each caller may come: its requests, the turns that come of them, and the wrong keys from an address.
 
 The header fields are those of draft-ietf-httpapi-ratelimit-headers: ``q`` requests in ``w`` seconds is the bucket and
 the time in which it fills; ``r`` of them are left, and all of them again in ``t`` seconds.
 """
 
+from functools import lru_cache
 from math import ceil
 
 from starlette.types import Scope
 
 from ..auth import Principal
 from ..errors import RateLimited, TooManyWrongKeys
-from ..rates import Buckets, Rates, network_of, whole_seconds
-from ..telemetry import Emit, Refused, silent
+from ..rates import Buckets, Pace, Rates, network_of, whole_seconds
+from ..telemetry import Emit, Limit, Refused, silent
 from .answers import RawHeader
+from .caller import CHARGED
+
+MAKING = ("/turns", "/turns/batch", "/retry")
+"""How the paths end to which a POST makes turns."""
 
 
 class Turnstile:
-    """``counts``: whether requests are counted at all. Wrong keys may be, all the same."""
+    """``counts``: whether requests are counted of callers without limits of their own. Wrong keys are, all the same."""
 
     def __init__(self, *, rates: Rates, emit: Emit = silent) -> None:
-        self._requests, self._wrong_keys = rates
-        self._emit = emit
-        self.counts = self._requests is not None
-        self._policy = _policy(self._requests) if self._requests is not None else b""
+        self._rates, self._emit = rates, emit
+        self.counts = rates.pace() is not None
 
     def enter(self, scope: Scope, principal: Principal) -> tuple[RawHeader, ...]:
-        """Count a request; the headers of its answer. Raises ``RateLimited``, and then it is not counted."""
-        buckets = self._requests
-        if buckets is None:
+        """Count a request; the headers of its answer. Raises ``RateLimited``, and then it is not counted.
+
+        What the caller owes for turns that others of its turns have made is asked for only if it makes another one.
+        """
+        pace = self._rates.pace(principal.limits.rate, principal.limits.burst)
+        if pace is None:
             return ()
-        caller = counted_as(principal, scope)
-        if wait := buckets.take(caller):
-            self._emit(Refused("rate"))
-            raise self._refusal(buckets, whole_seconds(wait))
-        tokens, full_in = buckets.level(caller)
-        return (
-            (b"ratelimit-policy", self._policy),
-            (b"ratelimit", b'"requests";r=%d;t=%d' % (tokens, ceil(full_in))),
-        )
+        caller = scope[CHARGED] = counted_as(principal, scope)
+        requests, turns = self._rates.requests, self._rates.turns
+        makes = scope["method"] == "POST" and scope["path"].endswith(MAKING)
+        if makes and (wait := turns.wait(caller, pace)):
+            raise self._refusal("turns", pace, wait, "The turns that agents make in the course of yours count, too.")
+        if wait := requests.take(caller, pace):
+            raise self._refusal("rate", pace, wait, "Wait a moment.")
+        left = _left(b"requests", requests, caller, pace)
+        if makes:
+            turns.take(caller, pace)
+            left += b", " + _left(b"turns", turns, caller, pace)
+        return ((b"ratelimit-policy", _policy(pace, makes=makes)), (b"ratelimit", left))
 
     def may_guess(self, scope: Scope) -> bool:
         """Whether a key that could be guessed is looked at: not while too many wrong ones come from the address."""
-        return not self._wrong_keys or self._wrong_keys.wait(address_of(scope)) == 0
+        guesses = self._rates.guesses
+        return guesses is None or self._rates.wrong_keys.wait(address_of(scope), guesses) == 0
 
     def guessed(self, scope: Scope) -> None:
-        """A key was sent that is nobody's. Raises ``TooManyWrongKeys``."""
-        if self._wrong_keys is not None and (wait := self._wrong_keys.take(address_of(scope))):
-            self._emit(Refused("wrong_keys"))
-            raise TooManyWrongKeys(
-                "Too many wrong keys have come from this address. Wait a moment.",
-                headers={"Retry-After": str(whole_seconds(wait))},
-            )
+        """A key or a token was sent that is nobody's. Raises ``TooManyWrongKeys``."""
+        guesses = self._rates.guesses
+        if guesses is not None and (wait := self._rates.wrong_keys.take(address_of(scope), guesses)):
+            raise self._too_many(wait)
 
-    def _refusal(self, buckets: Buckets, seconds: int) -> RateLimited:
-        each = buckets.burst / buckets.window
+    def check_guess(self, scope: Scope) -> None:
+        """Before anything dear is done to find out whether a credential is a wrong one. Raises ``TooManyWrongKeys``."""
+        guesses = self._rates.guesses
+        if guesses is not None and (wait := self._rates.wrong_keys.wait(address_of(scope), guesses)):
+            raise self._too_many(wait)
+
+    def _too_many(self, wait: float) -> TooManyWrongKeys:
+        self._emit(Refused("wrong_keys"))
+        return TooManyWrongKeys(
+            "Too many wrong keys have come from this address. Wait a moment.",
+            headers={"Retry-After": str(whole_seconds(wait))},
+        )
+
+    def _refusal(self, limit: Limit, pace: Pace, wait: float, why: str) -> RateLimited:
+        self._emit(Refused(limit))
+        seconds, what = whole_seconds(wait), "turns" if limit == "turns" else "requests"
         return RateLimited(
-            f"{each:g} requests per second are allowed, and {buckets.burst} at once (rate). Wait a moment.",
+            f"{1 / pace.each:g} {what} per second are allowed, and {pace.burst} at once (rate). {why}",
             headers={
                 "Retry-After": str(seconds),
-                "RateLimit-Policy": self._policy.decode(),
-                "RateLimit": f'"requests";r=0;t={seconds}',
+                "RateLimit-Policy": _quota(what, pace),
+                "RateLimit": f'"{what}";r=0;t={seconds}',
             },
         )
 
@@ -75,5 +96,16 @@ def address_of(scope: Scope) -> str:
     return network_of(client[0]) if client else ""
 
 
-def _policy(buckets: Buckets) -> bytes:
-    return b'"requests";q=%d;w=%d' % (buckets.burst, max(1, ceil(buckets.window)))
+def _left(what: bytes, buckets: Buckets, caller: str, pace: Pace) -> bytes:
+    tokens, full_in = buckets.level(caller, pace)
+    return b'"%s";r=%d;t=%d' % (what, tokens, ceil(full_in))
+
+
+@lru_cache(1024)
+def _policy(pace: Pace, *, makes: bool) -> bytes:
+    quotas = ("requests", "turns") if makes else ("requests",)
+    return ", ".join(_quota(what, pace) for what in quotas).encode()
+
+
+def _quota(what: str, pace: Pace) -> str:
+    return f'"{what}";q={pace.burst};w={max(1, ceil(pace.window))}'

@@ -177,16 +177,19 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
     ),
     errors.RateLimited: Explanation(
         "The caller, which is its key or, without one, its address, has sent more requests than `PYGENTS_RATE` and "
-        "`PYGENTS_RATE_BURST` allow. Nothing was done.",
+        "`PYGENTS_RATE_BURST` allow, or the key's own `rate` and `burst`. Or agents have made so many turns in the "
+        "course of its own; then it is refused further turns, and nothing else. Nothing was done.",
         "Wait as long as `Retry-After` says; the header `RateLimit` of every answer tells how many are left. Submit "
-        "many turns as one batch.",
+        "many turns as one batch. If it is `turns` that are used up, look for agents that send to each other without "
+        "end; pausing one of them ends that.",
         LATER,
     ),
     errors.TooManyWrongKeys: Explanation(
-        "From this address have come more wrong keys than `PYGENTS_WRONG_KEYS` allows. Until some time has passed it "
-        "cannot use `PYGENTS_ADMIN_KEY` either, so that nobody finds that by trying; stored keys are admitted.",
-        "Look for the program that sends a revoked or mistyped key. Behind a proxy all clients share its address: use "
-        "stored keys there.",
+        "From this address have come more wrong keys and tokens than `PYGENTS_WRONG_KEYS` allows. Until some time has "
+        "passed it cannot use `PYGENTS_ADMIN_KEY` either, so that nobody finds that by trying, nor a token that was "
+        "not sent before, because to find out that it is forged takes long; all others are admitted.",
+        "Look for the program that sends a revoked or mistyped key, or a token that has expired. Behind a proxy all "
+        "clients share its address: use stored keys there.",
         LATER,
     ),
     errors.Draining: Explanation(

@@ -44,11 +44,11 @@ class Sender:
         spec = begun.turn.spec
         self.ref = TurnRef(spec.agent, spec.id)
         self.origin = Origin(self.ref, begun.fence)
-        self._root, self._hops = spec.root or spec.id, spec.hops
+        self._root, self._hops, self._asker = spec.root or spec.id, spec.hops, spec.asker
         self._occurrences: dict[str, int] = {}
 
     def lineage(self, *, hop: bool) -> Lineage:
-        return Lineage(self.ref, self._root, self._hops + hop)
+        return Lineage(self.ref, self._root, self._hops + hop, self._asker)
 
     def occurrence(self, agent: str, request: TurnRequest, due: Due) -> str:
         """``due`` as the tool said it: the moment that a delay leads to is another one in each attempt."""

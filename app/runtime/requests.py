@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pygents_core.tool import Retry
 
-from ..model import TurnRef
+from ..model import Asker, TurnRef
 
 MAX_TIMEOUT = 86_400.0
 """Seconds: the longest that a turn may take."""
@@ -34,8 +34,9 @@ class TurnRequest(NamedTuple):
 
 
 class Lineage(NamedTuple):
-    """Where a turn made by a running turn comes from: its parent, the chain's root, the sends so far."""
+    """Where a turn made by a running turn comes from: its parent, the chain's root, the sends so far, who asked."""
 
     parent: TurnRef
     root: str
     hops: int
+    asker: Asker | None = None

@@ -20,7 +20,7 @@ from pygents_core.turn import Turn as CoreTurn
 from .. import failpoints
 from ..clock import system_clock
 from ..errors import ServiceError
-from ..logs.about import about
+from ..logs.about import answering
 from ..model import Begun, Definition, Turn, TurnSpec, TurnStatus
 from ..telemetry import Entered
 from ..tracing.port import Attempt
@@ -29,6 +29,7 @@ from .encoding import encode_memory, encode_value
 from .entry import Entry
 from .equipment import Equipment, new_attempt, new_scribe
 from .mailbox import Sender, as_library_error, running_sender
+from .marks import about_turn
 from .orders import Assignment, Order, StopOrder
 from .outcomes import CANCELLED, DamagedTurn, Output, Stop, ToolRemoved, outcome_of
 from .scribe import Ending, Scribe
@@ -91,7 +92,7 @@ class Runner:
 
     @property
     def _about(self) -> Mapping[str, object]:
-        return about(self.agent, self.turn.id, self.turn.attempt)
+        return about_turn(self.turn)
 
     @property
     def has_begun(self) -> bool:
@@ -193,6 +194,8 @@ class Runner:
     def _enter(self, core: CoreTurn[Any], begun: Begun) -> None:
         """From here on the code is this turn's: what it sends is fenced by it, what it starts ends with it."""
         self._tasks.enter()
+        if (asker := begun.turn.spec.asker) is not None:
+            answering.set(asker.request.encode())
         self._kit.emit(Entered(max(0, system_clock() - (begun.turn.start_time or 0)) / 1_000_000))
         sender = Sender(begun)
         running_sender.set(sender)

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from .. import payloads
 from ..commands import Finish, Finished, Release
 from ..errors import Fenced, StoreFull, Unavailable
-from ..logs.about import about
 from ..model import Begun, Outcome, Turn, TurnSpec, TurnStatus
 from ..ports import Store
 from .capacity import Capacity
+from .marks import about_turn
 from .outbox import RETRY_SECONDS, Outbox
 
 log = logging.getLogger("pygents.scribe")
@@ -129,8 +129,7 @@ class Scribe:
             self._written(command, done.result() if error is None and not done.cancelled() else None)
 
     def _about(self) -> Mapping[str, object]:
-        turn = self._begun.turn
-        return about(turn.spec.agent, turn.id, turn.attempt)
+        return about_turn(self._begun.turn)
 
     def _written(self, command: Finish | Release, reply: object) -> None:
         self.has_ended = True

@@ -21,7 +21,7 @@ from ..access.commands import LogEntry, audited
 from ..access.records import Entry
 from ..clock import new_id
 from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
-from ..model import CancelRequest, Definition, KeyRecord, Trace, TurnRef, TurnSpec
+from ..model import Asker, CancelRequest, Definition, KeyRecord, Trace, TurnRef, TurnSpec
 from ..pointers import pointer
 from ..ports import Store
 from ..tracing.port import nothing_carried
@@ -78,10 +78,12 @@ class Submission:
         digest: bytes = b"",
         guarded: bool = False,
         batch: bool = False,
+        asker: Asker | None = None,
     ) -> Enqueued:
         """Accept turns from outside, all or none. Answers once they are durable.
 
-        ``guarded``: the caller cares for the agent's put hooks. ``batch``: they came as an array.
+        ``guarded``: the caller cares for the agent's put hooks. ``batch``: they came as an array. ``asker``: who asks,
+        also for all that comes of them.
 
         A ``key`` that is known is answered with its turns even if they would not be accepted any more. Raises Draining,
         AgentNotFound, AgentGone, ToolNotAccepted, InvalidArguments, SubmitRejected, MailboxFull, KeyReused.
@@ -89,7 +91,11 @@ class Submission:
         record = KeyRecord(agent, caller, key, digest, ()) if key is not None else None
         try:
             self._check_open()
-            specs = await self._specs(agent, requests) if batch else (await self._spec(agent, requests[0]),)
+            specs = (
+                await self._specs(agent, requests, asker)
+                if batch
+                else (await self._spec(agent, requests[0], asker=asker),)
+            )
             if record is not None:
                 record = record._replace(turn_ids=tuple(spec.id for spec in specs))
             return await self._enqueue(self._command(agent, specs, record, guarded=guarded, batch=batch))
@@ -115,7 +121,9 @@ class Submission:
     ) -> Enqueue:
         return Enqueue(agent, specs, self._mailbox_limit, record, origin, None, guarded, self._code_agents, batch)
 
-    async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued:
+    async def retry(
+        self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None, asker: Asker | None = None
+    ) -> Enqueued:
         """Accept an ended turn once more, as a new one that names it. Raises as submit, TurnNotFound, TurnNotEnded."""
         placed = await self._store.get_turn(turn_id, agent)
         if placed is None:
@@ -123,7 +131,8 @@ class Submission:
         if not placed.turn.ended:
             raise errors.TurnNotEnded(f"The turn is {placed.turn.status}. Cancel it first, or wait for its end.")
         digest = hashlib.sha256(f"retry {turn_id}".encode()).digest()
-        return await self.submit(agent, [repeated(placed.turn.spec)], caller=caller, key=key, digest=digest)
+        again = [repeated(placed.turn.spec)]
+        return await self.submit(agent, again, caller=caller, key=key, digest=digest, asker=asker)
 
     async def send(
         self,
@@ -192,7 +201,7 @@ class Submission:
 
     # --- checks ------------------------------------------------------------------------------------------------------
 
-    async def _specs(self, agent: str, requests: Sequence[TurnRequest]) -> tuple[TurnSpec, ...]:
+    async def _specs(self, agent: str, requests: Sequence[TurnRequest], asker: Asker | None) -> tuple[TurnSpec, ...]:
         """Of an array: every turn that is refused is told, not the first one only."""
         specs: list[TurnSpec] = []
         refused: dict[str, errors.InvalidRequest] = {}
@@ -200,14 +209,16 @@ class Submission:
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             try:
-                specs.append(await self._spec(agent, request))
+                specs.append(await self._spec(agent, request, asker=asker))
             except errors.InvalidRequest as refusal:
                 refused[f"/{index}"] = refusal
         if refused:
             raise errors.InvalidRequest.of_parts(refused)
         return tuple(specs)
 
-    async def _spec(self, agent: str, request: TurnRequest, lineage: Lineage | None = None) -> TurnSpec:
+    async def _spec(
+        self, agent: str, request: TurnRequest, lineage: Lineage | None = None, *, asker: Asker | None = None
+    ) -> TurnSpec:
         tool = self._catalogue.tool(request.tool)
         if tool is None:
             raise await self._unknown_tool(agent, request.tool)
@@ -232,6 +243,7 @@ class Submission:
             retry=request.retry or tool.retry,
             retry_of=request.retry_of,
             trace=self._carried(),
+            asker=lineage.asker if lineage else asker,
         )
 
     async def _unknown_tool(self, agent: str, tool: str) -> errors.ServiceError:

@@ -21,9 +21,14 @@ def of_parts(*parts: object) -> int:
     return crc32(_pack(parts))
 
 
-def of_spec(agent: str, row: Row) -> int:
-    """Of what of a turn never changes. ``row`` begins with the columns from ``id`` to ``first_seq``."""
-    return crc32(_pack((agent, row[0], row[2:14], row[15:17])))
+def of_spec(agent: str, row: Row, asker: Row | None) -> int:
+    """Of what of a turn never changes. ``row`` begins with the columns from ``id`` to ``first_seq``.
+
+    Without an ``asker`` it is what it was before turns had one.
+    """
+    if asker is None:
+        return crc32(_pack((agent, row[0], row[2:14], row[15:17])))
+    return crc32(_pack((agent, row[0], row[2:14], row[15:17], asker)))
 
 
 def of_end(turn_id: str, status: str, row: Row) -> int:

@@ -7,6 +7,7 @@ from .. import retries
 from ..errors import Damaged
 from ..model import (
     ENDED,
+    Asker,
     CancelRequest,
     Definition,
     Event,
@@ -30,6 +31,7 @@ _STATUSES = {status.value: status for status in TurnStatus}
 
 
 ENDS = frozenset(status.value for status in ENDED)
+NO_ASKER = (None, None)
 
 
 def definition_text(definition: Definition) -> str:
@@ -95,12 +97,13 @@ def new_turn_row(turn: Turn, agent: int) -> Row:
     """A turn as it was accepted, perhaps begun at once; what it cannot have yet is left to the table's defaults."""
     spec = turn.spec
     parent_agent, parent_id = spec.parent or (None, None)
+    asker = spec.asker
     row = (
         spec.id, agent, spec.tool, spec.args, spec.kwargs, spec.metadata, float(spec.timeout), spec.not_before,
         parent_agent, parent_id, spec.root, spec.hops, retries.encoded(spec.retry), spec.retry_of, turn.status.value,
         turn.created_at, turn.first_seq, turn.last_seq, turn.position, turn.attempt, turn.start_time, turn.started_seq,
     )  # fmt: skip
-    return (*row, checksums.of_spec(spec.agent, row))
+    return (*row, *(asker or NO_ASKER), checksums.of_spec(spec.agent, row, asker))
 
 
 def changed_turn_row(turn: Turn) -> Row:
@@ -126,6 +129,7 @@ def turn_of(row: Row) -> Turn:
     retry = retries.decoded(row[12]) if row[12] is not None else None
     spec = TurnSpec(
         id_, agent, tool, args, kwargs, metadata, timeout, not_before, parent, row[10], row[11], retry, row[13],
+        asker=_asker_of(row),
     )  # fmt: skip
     columns = [*row[15:25], cancel, *row[27:31], damaged]
     return Turn(spec, _STATUSES[row[14]], *columns)
@@ -133,9 +137,15 @@ def turn_of(row: Row) -> Turn:
 
 def is_damaged_turn(row: Row) -> bool:
     """Of the columns of the view: whether the row is not what was written."""
-    if checksums.of_spec(row[1], row) != row[34]:
+    if checksums.of_spec(row[1], row, _asker_of(row)) != row[34]:
         return True
     return (row[14] in ENDS) != (row[35] is not None) or (row[35] is not None and _end_crc(row) != row[35])
+
+
+def _asker_of(row: Row) -> Asker | None:
+    """The view of a file from before has no columns for it."""
+    asker = row[36:38]
+    return Asker(*asker) if asker and asker != NO_ASKER else None
 
 
 def _end_crc(row: Row) -> int:

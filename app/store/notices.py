@@ -15,6 +15,7 @@ def notice_of(decisions: Iterable[Decision]) -> Notice | None:
     ended: list[Turn] = []
     heads: dict[str, Head] = {}
     scheduled: dict[str, None] = {}
+    charged: list[str] = []
     for decision in decisions:
         if decision.head is None:
             continue
@@ -31,5 +32,14 @@ def notice_of(decisions: Iterable[Decision]) -> Notice | None:
                 ended.append(turn)
             elif turn.status is TurnStatus.SCHEDULED:  # a turn is written in this status only when it is accepted
                 scheduled[turn.spec.agent] = None
+            if turn.spec.parent is not None and (caller := _charged(turn, decision.head, decision)):
+                charged.append(caller)
     ready = [name for name, head in heads.items() if head.ready]
-    return Notice(events, begun, ready, list(scheduled), cancelling, ended, heads) if heads else None
+    return Notice(events, begun, ready, list(scheduled), cancelling, ended, heads, charged) if heads else None
+
+
+def _charged(turn: Turn, head: Head, decision: Decision) -> str | None:
+    """Whom a turn that has a parent is charged to, in the decision that accepts it and in no later one."""
+    asker = turn.spec.asker
+    is_new = turn.first_seq > head.latest - len(decision.events)
+    return asker.charged if asker is not None and is_new else None

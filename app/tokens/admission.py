@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 from ..auth import Principal
 from ..clock import Clock, system_clock
@@ -45,15 +46,18 @@ class Tokens:
         """Whom a ticket admits that was made with a token, if that is valid now."""
         return self._trust.by_credential(credential, self._clock())
 
-    async def admit(self, token: bytes) -> Principal:
+    async def admit(self, token: bytes, *, may_verify: Callable[[], None] = lambda: None) -> Principal:
         """Verify a token that is not known. Waits only where the issuer's keys have to be fetched for it.
 
-        Raises ``Unauthorized``; ``Unavailable`` while there never were any keys, which is not the token's fault: a
-        client that was told 401 would throw it away and get another, which could not be verified either.
+        ``may_verify`` is called before its signature is looked at, which takes long, and after the last wait; what it
+        raises is raised. Raises ``Unauthorized``; ``Unavailable`` while there never were any keys, which is not the
+        token's fault: a client that was told 401 would throw it away and get another, which could not be verified
+        either.
         """
         try:
             header = read_header(token)
             key = await self._key(header)
+            may_verify()
             principal = self._trust.caller(verify(token, key, self._trust), self._clock())
         except Refused as refusal:
             log.debug("a token is refused: it %s", refusal)

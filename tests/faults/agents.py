@@ -1,6 +1,7 @@
 """What the server of these tests serves: tools that tests steer through files, and tools that misbehave on purpose."""
 
 import asyncio
+import logging
 import math
 import os
 import sys
@@ -286,6 +287,12 @@ async def send_and_wait(to: str, value: Any, gate: str) -> AsyncIterator[str]:
 async def bounce(to: str) -> None:
     """Send the ball back, for ever."""
     await current_agent().send_turn(to, Turn("bounce", kwargs={"to": current_agent().name}))
+
+
+@tool()
+async def says(text: str) -> None:
+    """Tell it to the log."""
+    logging.getLogger("agents").info("it says %s", text)
 
 
 @tool()

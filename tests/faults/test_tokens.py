@@ -64,6 +64,41 @@ async def to_end(stream: Follower, until: float) -> None:
     assert time.time() >= until - 0.01
 
 
+class TestForged:
+    """Anybody can make up tokens that name a key of the issuer; to see that they are forged takes long."""
+
+    async def test_a_burst_of_them_is_not_looked_at(self, issuer: Issuer, tmp_path: Path) -> None:
+        settings = {**issuer.settings, "wrong_keys": 20}
+        with serving(tmp_path, AGENTS, settings=settings) as service:
+            known, late = issuer.token("agents:read"), issuer.token("agents:read", sub="bob")
+            assert await status(service, known) == 200
+            forged = [issuer.token("admin", key=OTHER_RSA_KEY, sub=f"eve-{number}") for number in range(300)]
+            async with calling(service.url) as caller:
+
+                async def sent(token: str) -> httpx.Response:
+                    return await caller.http.get("/agents", headers=dict([bearer(token)]))
+
+                answers = await asyncio.gather(*map(sent, forged))
+                statuses = [answer.status_code for answer in answers]
+                assert set(statuses) == {401, 429}
+                assert 20 <= statuses.count(401) < 100, "20 at once, and then one a second"
+                assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 429} == {"1"}
+                # Known ones are admitted whatever else comes from their address; a new one may have to wait.
+                answers = await asyncio.gather(*map(sent, [known, *forged[:30]] * 5))
+                assert {found.status_code for found in answers[::31]} == {200}
+
+                async def admitted() -> bool:
+                    return (await sent(late)).status_code == 200
+
+                await eventually(admitted)
+
+    async def test_what_is_no_token_counts_as_well(self, issuer: Issuer, tmp_path: Path) -> None:
+        with serving(tmp_path, AGENTS, settings={**issuer.settings, "wrong_keys": 5}) as service:
+            answers = [await answer(service, bearer(f"a.b.{number}")) for number in range(40)]
+            assert [found.status_code for found in answers[:5]] == [401] * 5
+            assert answers[-1].status_code == 429
+
+
 class TestWhoComesIn:
     async def test_a_right_token_again_and_again(self, trusting: Service, issuer: Issuer) -> None:
         token = issuer.token("agents:read")

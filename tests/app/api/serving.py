@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from msgspec.structs import replace
 
 from pygents_app.access.commands import audited
 from pygents_app.access.records import Entry
@@ -38,7 +39,7 @@ from pygents_app.errors import Draining, TurnNotEnded, TurnNotFound
 from pygents_app.metrics.counting import Counting
 from pygents_app.metrics.exposition import Exposition
 from pygents_app.metrics.looking import Figures
-from pygents_app.model import CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
+from pygents_app.model import Asker, CancelRequest, Definition, Fence, KeyRecord, Outcome, TurnSpec
 from pygents_app.ports import Store
 from pygents_app.rates import Rates
 from pygents_app.runtime.administration import Administration
@@ -89,22 +90,26 @@ class FakeSubmission:
         key: str | None = None,
         digest: bytes = b"",
         batch: bool = False,
+        asker: Asker | None = None,
     ) -> Enqueued:
         if self.draining:
             raise Draining("The service is shutting down.", headers={"Retry-After": "2"})
         if requests[0].tool == "explode":
             raise RuntimeError("secret of /etc/passwd")
-        specs = tuple(_spec(agent, request) for request in requests)
+        specs = tuple(replace(_spec(agent, request), asker=asker) for request in requests)
         record = KeyRecord(agent, caller, key, digest, tuple(spec.id for spec in specs)) if key is not None else None
         return await self.store.execute(Enqueue(agent, specs, MAILBOX_LIMIT, record=record, batch=batch))
 
-    async def retry(self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None) -> Enqueued:
+    async def retry(
+        self, agent: str, turn_id: str, *, caller: str = "", key: str | None = None, asker: Asker | None = None
+    ) -> Enqueued:
         placed = await self.store.get_turn(turn_id, agent)
         if placed is None:
             raise TurnNotFound("There is no such turn.")
         if not placed.turn.ended:
             raise TurnNotEnded("The turn has not ended.")
-        return await self.submit(agent, [repeated(placed.turn.spec)], caller=caller, key=key, digest=turn_id.encode())
+        again = [repeated(placed.turn.spec)]
+        return await self.submit(agent, again, caller=caller, key=key, digest=turn_id.encode(), asker=asker)
 
     async def cancel(
         self,
@@ -250,14 +255,15 @@ def _wait_until_it_answers(port: int) -> None:
 
 def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Served:
     store = open_store("memory://")
-    places = Places(most=settings.max_streams, each=settings.max_caller_streams)
+    gate = Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
+    own = lambda caller: gate.limits(caller).streams  # noqa: E731
+    places = Places(most=settings.max_streams, each=settings.max_caller_streams, own=own)
     hub = Hub(reads=store, listen=store.listen, places=places)
     submission, dispatcher = FakeSubmission(store), FakeDispatcher()
     administration = Administration(
         store=store, catalogue=FakeCatalogue(), starting=lambda: nullcontext(None), code_agents=frozenset()
     )
 
-    gate = Gate(admin_key=settings.admin_key.get_secret_value() if settings.admin_key is not None else None)
     keys = Keys(store=store, gate=gate, end_streams=hub.end)
 
     @asynccontextmanager
@@ -273,7 +279,7 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
         store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
         dispatcher=dispatcher, settings=settings, metrics=_metrics(store), node=NODE, engine="memory", gate=gate,
         keys=keys, tickets=Tickets(store=store, gate=gate),
-        rates=Rates.of(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys),
+        rates=Rates(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys),
     )  # fmt: skip
     install(app, services)
     return Served(app, store, submission, dispatcher, loop, port, services)

@@ -106,21 +106,23 @@ class TestForPrograms:
     def test_what_a_turn_logs_says_whose_it_is(self, programs: Service) -> None:
         turn = post(programs, "talk")
         lines = [line for line in lines_of(programs) if line.get("turn") == turn["id"]]
-        said = {line["message"]: (line["agent"], line.get("attempt")) for line in lines}
+        said = {line["message"]: (line["agent"], line.get("attempt"), line.get("request")) for line in lines}
         for text in ("from the tool", "from a thread", "from a task"):
-            assert said[text] == ("talker", 1)
+            assert said[text] == ("talker", 1, "r-1")
         assert any("from python" in text for text in said)
 
     def test_so_does_what_is_logged_about_it(self, programs: Service) -> None:
         turn = post(programs, "leave")
         (line,) = [line for line in lines_of(programs) if "leaves tasks behind" in line["message"]]
         assert (line["agent"], line["turn"], line["attempt"]) == ("talker", turn["id"], 1)
+        assert line["request"] == "r-1"
 
     def test_the_request_leads_to_its_turn(self, programs: Service) -> None:
         turn = post(programs, "talk", request_id="r-2")
 
         def access() -> dict[str, Any] | None:
-            return next((line for line in lines_of(programs) if line.get("request") == "r-2"), None)
+            lines = (line for line in lines_of(programs) if line.get("request") == "r-2")
+            return next((line for line in lines if "route" in line), None)
 
         line = eventually_sync(access)
         assert line is not None
@@ -139,8 +141,8 @@ class TestForPeople:
         with started(tmp_path) as service:
             turn = post(service, "talk")
             log = service.log
-        assert re.search(rf"^[\d-]+ [\d:,]+ INFO     mine: from the tool \[agent=talker turn={turn['id']} attempt=1\]$",
-                         log, re.MULTILINE)  # fmt: skip
+        marks = rf"\[agent=talker turn={turn['id']} attempt=1 request=r-1\]"
+        assert re.search(rf"^[\d-]+ [\d:,]+ INFO     mine: from the tool {marks}$", log, re.MULTILINE)
         assert re.search(r"^[\d-]+ [\d:,]+ INFO     uvicorn: Started", log, re.MULTILINE)
         assert "Try it:" in log
 
@@ -148,9 +150,8 @@ class TestForPeople:
         with started(tmp_path, log="debug") as service:
             turn = post(service, "fail")
             assert turn["error"] == {"type": "ValueError", "message": CANARY}
-            assert re.search(
-                rf"ends as an error \[agent=talker turn={turn['id']} attempt=1\]\n    Traceback", service.log
-            )
+            marks = rf"\[agent=talker turn={turn['id']} attempt=1 request=r-1\]"
+            assert re.search(rf"ends as an error {marks}\n    Traceback", service.log)
             assert 'mine.py", line' in service.log
 
 

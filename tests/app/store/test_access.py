@@ -2,25 +2,37 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from pygents_app.access.commands import CreateKey, IssueTicket, LogEntry, RedeemTicket, audited
-from pygents_app.access.records import AccessKey, Actor, Entry, Ticket
+from pygents_app.access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits, Ticket
 from pygents_app.commands import Pause
 from pygents_app.errors import Damaged, ServiceError, Unauthorized
 from pygents_app.grants import Grant, Scope
+from pygents_app.model import Asker
 from pygents_app.store.examination import examine
 from pygents_app.store.opening import open_store
 from pygents_app.store.statements import migrations
-from tests.contracts.driver import Clock, Driver
+from tests.contracts.driver import Clock, Driver, spec
 
 pytestmark = pytest.mark.anyio
 
 KEY = AccessKey("k1", "root", b"1" * 32, (Grant(Scope.ADMIN),), 0)
 ENTRY = Entry(Actor("k1", "root"), "backup")
 TICKET = Ticket(b"t" * 32, "k1", ("a",), None)
+
+
+VIEW = migrations()[1]
+WITHOUT_ASKERS = (
+    "DROP VIEW turn_rows",
+    *(f"ALTER TABLE turns DROP COLUMN {column}" for column in ("request", "charged")),
+    VIEW[VIEW.index("CREATE VIEW turn_rows") : VIEW.index("-- The oldest that waits")].strip().removesuffix(";"),
+)
+"""What makes a file one from before turns knew who asked for them."""
 
 
 def opened(path: Path) -> Driver:
@@ -50,7 +62,7 @@ async def test_a_file_from_before_gets_them(path: Path) -> None:
     await driver.store.close()
     later = ("keys", "tickets", "audit", "traces")
     dropped = [f"DROP TABLE {table}" for table in later]
-    execute(path, "DROP TRIGGER traces_go_with_turns", *dropped, "PRAGMA user_version = 1")
+    execute(path, *WITHOUT_ASKERS, "DROP TRIGGER traces_go_with_turns", *dropped, "PRAGMA user_version = 1")
     with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(":memory:")) as first:
         first.executescript(migrations()[1])
         assert schema(before) == schema(first)
@@ -63,7 +75,52 @@ async def test_a_file_from_before_gets_them(path: Path) -> None:
     assert not examine(path).problems
 
 
+async def test_a_key_from_before_there_were_limits(path: Path) -> None:
+    """A backup of then is whole, and can be served."""
+    driver = opened(path)
+    await driver.store.execute(CreateKey(KEY, ENTRY))
+    await driver.create()
+    turn = (await driver.submit()).turns[0].turn
+    await driver.store.close()
+    columns = [f"ALTER TABLE keys DROP COLUMN {column}" for column in KeyLimits._fields]
+    execute(path, *WITHOUT_ASKERS, *columns, "PRAGMA user_version = 3")
+    report = examine(path)
+    assert (report.problems, report.counted["keys"], report.counted["turns"]) == ([], 1, 1)
+    driver = opened(path)
+    (key,) = await driver.store.all_keys()
+    assert (key.damaged, key.limits) == (False, NO_LIMITS)
+    assert await driver.turn(turn.id) == turn
+    await driver.store.close()
+    assert not examine(path).problems
+
+
 class TestDamage:
+    @pytest.mark.parametrize("limits", [NO_LIMITS, KeyLimits(5, 10, 2), KeyLimits(streams=0)])
+    async def test_a_limit_that_is_damaged(self, path: Path, limits: KeyLimits) -> None:
+        driver = opened(path)
+        await driver.store.execute(CreateKey(replace(KEY, limits=limits), ENTRY))
+        await driver.store.close()
+        driver = opened(path)
+        assert [key.limits for key in await driver.store.all_keys()] == [limits]
+        await driver.store.close()
+        execute(path, "UPDATE keys SET rate = 6")
+        driver = opened(path)
+        assert [key.damaged for key in await driver.store.all_keys()] == [True]
+        await driver.store.close()
+
+    @pytest.mark.parametrize("damage", ["charged = 'k2'", "request = NULL", "charged = NULL", "request = 5"])
+    async def test_who_asked_for_a_turn_that_is_damaged(self, path: Path, damage: str) -> None:
+        driver = opened(path)
+        await driver.create()
+        turn = (await driver.submit(structs.replace(spec(), asker=Asker("r-1", "k1")))).turns[0].turn
+        await driver.store.close()
+        execute(path, f"UPDATE turns SET {damage}")  # noqa: S608 (of this test)
+        driver = opened(path)
+        with pytest.raises(Damaged):
+            await driver.turn(turn.id)
+        await driver.store.close()
+        assert examine(path).problems == [f"Turn {turn.id} of agent 'a' is damaged."]
+
     async def test_a_key_that_is_damaged_admits_nobody_and_is_there(self, path: Path) -> None:
         """If it were not, the service would take itself for one without keys, and let everybody in."""
         driver = opened(path)

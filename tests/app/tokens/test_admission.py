@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pygents_app.auth import SETTINGS_ADMIN, Gate
-from pygents_app.errors import Unauthorized, Unavailable
+from pygents_app.errors import TooManyWrongKeys, Unauthorized, Unavailable
 from pygents_app.tokens import admission as module
 from pygents_app.tokens.admission import Tokens
 from pygents_app.tokens.fetching import FetchFailed
@@ -62,6 +62,29 @@ async def test_one_is_verified_once(world: World, monkeypatch: pytest.MonkeyPatc
     await world.admit(token)
     monkeypatch.setattr(module, "verify", None)
     assert world.knows(token)
+
+
+async def test_what_may_not_be_verified_is_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever counts forged ones is asked before a signature is looked at, and for none that cannot be right."""
+    world.tokens.start()
+    asked: list[str] = []
+
+    def refuse() -> None:
+        asked.append("refused")
+        raise TooManyWrongKeys("Wait.")
+
+    token, forged = world.issuer.token("admin"), world.issuer.token("admin", key=OTHER_RSA_KEY)
+    with pytest.raises(Unauthorized, match="signature"):
+        await world.tokens.admit(forged.encode(), may_verify=lambda: asked.append("granted"))
+    monkeypatch.setattr(module, "verify", None)
+    for each in (token, forged):
+        with pytest.raises(TooManyWrongKeys):
+            await world.tokens.admit(each.encode(), may_verify=refuse)
+    for each in ("a.b.c", world.issuer.token(kid="unknown", key=OTHER_RSA_KEY)):
+        with pytest.raises(Unauthorized):
+            await world.tokens.admit(each.encode(), may_verify=refuse)
+    assert asked == ["granted", "refused", "refused"]
+    assert not world.knows(token)
 
 
 async def test_only_in_its_own_header(world: World) -> None:
