@@ -50,8 +50,12 @@ async def test_from_another_thread(world: World) -> None:
         for _ in range(2_000):
             world.commit("a", "b", "a")
 
-    await asyncio.to_thread(commits)
-    await eventually(lambda: (world.taken("a"), world.taken("b")) == (4_000, 2_000))
+    for already in (0, 2_000):
+        await asyncio.to_thread(commits)
+        wanted = (2 * already + 4_000, already + 2_000)
+        await eventually(lambda wanted=wanted: (world.taken("a"), world.taken("b")) == wanted)
+    world.commit()
+    assert not world.charging._called, "a commit of which nothing is charged wakes the loop"
     world.charging.stop()
     assert not world.listeners
 
