@@ -38,8 +38,11 @@ class Turnstile:
         caller = scope[CHARGED] = counted_as(principal, scope)
         requests, turns = self._rates.requests, self._rates.turns
         makes = scope["method"] == "POST" and scope["path"].endswith(MAKING)
-        if makes and (wait := turns.wait(caller, pace)):
-            raise self._refusal("turns", pace, wait, "The turns that agents make in the course of yours count, too.")
+        if makes and (owed := turns.wait(caller, pace)):
+            own = requests.wait(caller, pace)
+            if owed < own + pace.each / 2:  # who has only submitted has used up both, one a moment after the other
+                raise self._refusal("rate", pace, max(owed, own), "Wait a moment.")
+            raise self._refusal("turns", pace, owed, "The turns that agents make in the course of yours count, too.")
         if wait := requests.take(caller, pace):
             raise self._refusal("rate", pace, wait, "Wait a moment.")
         left = _left(b"requests", requests, caller, pace)
