@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pygents_app.access.commands import CreateKey, IssueTicket, LogEntry, RedeemTicket, audited
-from pygents_app.access.records import AccessKey, Actor, Entry, Ticket
+from pygents_app.access.commands import BeginSession, CreateKey, IssueTicket, LogEntry, RedeemTicket, audited
+from pygents_app.access.records import AccessKey, Actor, Entry, Session, Ticket
 from pygents_app.commands import Pause
 from pygents_app.errors import Damaged, ServiceError, Unauthorized
 from pygents_app.grants import Grant, Scope
@@ -48,7 +48,7 @@ async def test_a_file_from_before_gets_them(path: Path) -> None:
     await driver.create()
     turn = (await driver.submit()).turns[0].turn
     await driver.store.close()
-    later = ("keys", "tickets", "audit", "traces")
+    later = ("keys", "tickets", "audit", "traces", "sessions")
     dropped = [f"DROP TABLE {table}" for table in later]
     execute(path, "DROP TRIGGER traces_go_with_turns", *dropped, "PRAGMA user_version = 1")
     with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(":memory:")) as first:
@@ -85,6 +85,15 @@ class TestDamage:
         driver = opened(path)
         with pytest.raises(Unauthorized):
             await driver.store.execute(RedeemTicket(TICKET.digest, "/s", "a"))
+        await driver.store.close()
+
+    async def test_a_session_that_is_damaged_is_none(self, path: Path) -> None:
+        driver = opened(path)
+        await driver.store.execute(BeginSession(Session(b"s" * 32, "k1", None)))
+        await driver.store.close()
+        execute(path, "UPDATE sessions SET key = 'k2'")
+        driver = opened(path)
+        assert await driver.store.all_sessions() == []
         await driver.store.close()
 
     async def test_an_entry_that_is_damaged_is_not_served(self, path: Path) -> None:
