@@ -22,6 +22,9 @@ ANONYMOUS = ""
 NOBODYS_STREAMS = "anonymous"
 """What holds the streams of callers without a key: they end when the first key is made."""
 
+SESSION = "session:"
+"""How ``Principal.credential`` begins for who comes with the cookie of a browser that is signed in."""
+
 ID = slice(4, 16)
 """Where in a key its id is, which is no secret: ``pyg_``, the id, ``_`` and 256 random bits."""
 NO_DIGEST = bytes(32)
@@ -32,7 +35,8 @@ NOTHING = Names()
 class Principal:
     """A caller. ``everything``: may do all there is to do, which is asked first, because it is most of them.
 
-    ``credential`` is what has admitted it, where that is less lasting than the caller: a token, valid ``until`` then.
+    ``credential`` is what has admitted it, where that is less lasting than the caller: a token, or the session of a
+    browser that is signed in; valid ``until`` then.
     ``limits``: how much it may ask for, where that differs from others.
     """
 
@@ -49,6 +53,10 @@ class Principal:
     def holder(self) -> str:
         """With what its streams and tickets end."""
         return self.credential or self.id
+
+    @property
+    def by_session(self) -> bool:
+        return self.credential.startswith(SESSION)
 
     @classmethod
     def of(cls, id: str, name: str, grants: Iterable[Grant], limits: KeyLimits = NO_LIMITS) -> "Principal":
@@ -92,8 +100,8 @@ UNHELD = Held()
 
 
 def held_by(principal: Principal, ticket: str, caller: str = "") -> Held:
-    """The key of the settings is valid as long as the process lives: it holds nothing."""
-    key = "" if principal.id == ADMIN else principal.holder or NOBODYS_STREAMS
+    """The key of the settings is valid as long as the process lives: it holds nothing. A browser's session does."""
+    key = "" if principal.holder == ADMIN else principal.holder or NOBODYS_STREAMS
     return Held(key, ticket, caller, principal.until) if key or ticket or caller else UNHELD
 
 
@@ -183,6 +191,19 @@ class Gate:
     def limits(self, id: str) -> KeyLimits:
         """Those of the stored key of this id; none for all other callers."""
         return self._known.get(id.encode(), NOBODY).principal.limits
+
+    def end_of(self, principal: Principal) -> int | None:
+        """When what has admitted the caller is void; None: that is not known."""
+        return principal.until or self._known.get(principal.id.encode(), NOBODY).until
+
+    def digest_of_session(self, token: bytes, holder: str) -> bytes:
+        """What is stored of the token of a session that ``holder`` has begun.
+
+        Where that is the key of the settings, the key is in it: started with another key, the service does not know the
+        token. Alone, a hash of a key that a person has chosen could be tried out by whoever reads the database.
+        """
+        key = self._digest if holder == ADMIN and self._digest is not None else b""
+        return hashlib.sha256(token + key).digest()
 
     def put(self, *keys: AccessKey) -> None:
         """Take note of keys as they are now; a new table takes the place of the one before."""

@@ -41,6 +41,7 @@ from .runtime.mailbox import DurableMailbox
 from .runtime.pruner import Pruner, Retention
 from .runtime.put_hooks import PutHooks
 from .runtime.roster import Roster
+from .runtime.sessions import Sessions
 from .runtime.submission import Submission
 from .runtime.tickets import Tickets
 from .runtime.watchdog import Watchdog
@@ -100,8 +101,9 @@ class Service:
         hub = Hub(reads=store, listen=store.listen, patience=patience, places=_places(settings, gate), emit=emit)
         rates = Rates(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys)
         self._charging = Charging(rates=rates, limits=gate.limits, listen=store.listen)
-        self._keys = Keys(store=store, gate=gate, end_streams=hub.end)
-        self._tickets = Tickets(store=store, gate=gate)
+        self._sessions = Sessions(store=store, gate=gate, end_streams=hub.end)
+        self._keys = Keys(store=store, gate=gate, end_streams=self._sessions.end_streams)
+        self._tickets = Tickets(store=store, gate=self._sessions)
         self._settings, self._roster, self._store, self._started = settings, roster, store, False
         self._tracing = tracing
         self._hub, self._dispatcher, self._damages = hub, dispatcher, damages
@@ -110,7 +112,7 @@ class Service:
         self._watchdog = Watchdog(workers=workers, executor=executor, clock=system_clock, emit=emit)
         self.services = Services(
             store=store, hub=hub, submission=submission, administration=administration, gate=gate, keys=self._keys,
-            tokens=tokens,
+            tokens=tokens, sessions=self._sessions,
             tickets=self._tickets, catalogue=catalogue, dispatcher=dispatcher, settings=settings, node=node,
             engine=_engine(settings.store), code_agents=roster.names, emit=emit,
             metrics=self._metrics(counting, _info(settings)), rates=rates, tracing=tracing,
@@ -141,6 +143,7 @@ class Service:
         self._started = True
         loop = asyncio.get_running_loop()
         await self._keys.start()
+        await self._sessions.start()
         self._check_closed()
         await self._tickets.start()
         if self._tokens is not None:
@@ -172,6 +175,7 @@ class Service:
         AgentRegistry.resolver = None
         self._keys.stop()
         self._charging.stop()
+        self._sessions.stop()
         if self._tokens is not None:
             await self._tokens.stop()
         await self._pruner.stop()

@@ -10,18 +10,22 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
 from .access.commands import (
     AccessCommand,
+    BeginSession,
     CloseTicket,
     CreateKey,
     Done,
+    EndSession,
     IssueTicket,
     KeyReply,
     LogEntry,
     RedeemTicket,
     RevokeKey,
+    SessionReply,
     SettleTickets,
     TicketReply,
+    UseSession,
 )  # fmt: skip
-from .access.records import AccessKey, Ticket
+from .access.records import AccessKey, Session, Ticket
 from .commands import (
     AgentCommand,
     AgentReply,
@@ -168,7 +172,9 @@ class Store(Reads, Protocol):
     @overload
     def execute(self, command: IssueTicket | RedeemTicket) -> Future[TicketReply]: ...
     @overload
-    def execute(self, command: CloseTicket | SettleTickets | LogEntry) -> Future[Done]: ...
+    def execute(self, command: BeginSession) -> Future[SessionReply]: ...
+    @overload
+    def execute(self, command: CloseTicket | SettleTickets | UseSession | EndSession | LogEntry) -> Future[Done]: ...
     @overload
     def execute(self, command: AccessCommand) -> Future[Any]: ...
     def execute(self, command: Command) -> Future[Any]: ...
@@ -191,6 +197,10 @@ class Store(Reads, Protocol):
 
     async def get_ticket(self, digest: bytes) -> Ticket | None:
         """The stream ticket with that SHA-256, void or not."""
+        ...
+
+    async def all_sessions(self) -> list[Session]:
+        """Browsers that are signed in, void ones included."""
         ...
 
     async def list_children(self, turn_id: str) -> list[TurnRef]:

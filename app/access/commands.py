@@ -1,10 +1,10 @@
-"""The writes of keys, tickets and the audit log, each one atomic unit, and the replies to them."""
+"""The writes of keys, tickets, sessions and the audit log, each one atomic unit, and the replies to them."""
 
 from typing import Any, NamedTuple, TypeVar, cast
 
 from msgspec import Struct
 
-from .records import AccessKey, Entry, Ticket
+from .records import AccessKey, Entry, Session, Ticket
 
 C = TypeVar("C")
 
@@ -54,6 +54,27 @@ class SettleTickets(AccessCommand, frozen=True, gc=False):
     """A process begins: no stream of the one before is open any more."""
 
 
+class BeginSession(AccessCommand, frozen=True, gc=False):
+    """``replaces``: the digest of the session that its browser had, which ends; b"" for none."""
+
+    session: Session
+    entry: Entry | None = None
+    replaces: bytes = b""
+
+
+class UseSession(AccessCommand, frozen=True, gc=False):
+    """Its browser was heard of."""
+
+    digest: bytes
+
+
+class EndSession(AccessCommand, frozen=True, gc=False):
+    """Again is no error, changes nothing, and has no entry."""
+
+    digest: bytes
+    entry: Entry | None = None
+
+
 class LogEntry(AccessCommand, frozen=True, gc=False):
     """Of an action that is no command."""
 
@@ -87,8 +108,15 @@ class TicketReply(NamedTuple):
     ticket: Ticket
 
 
+class SessionReply(NamedTuple):
+    """``ended``: the digests of those that gave way to it."""
+
+    session: Session
+    ended: tuple[bytes, ...]
+
+
 class Done(NamedTuple):
     """It is written."""
 
 
-AccessReply = KeyReply | TicketReply | Done
+AccessReply = KeyReply | TicketReply | SessionReply | Done

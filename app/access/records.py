@@ -1,7 +1,7 @@
-"""What is stored of keys, tickets and admin actions. Times in microseconds since the epoch, as in ``model``.
+"""What is stored of keys, tickets, sessions and admin actions. Times in microseconds since the epoch, as in ``model``.
 
-No record has a secret in it: of a key and of a ticket only the SHA-256 is kept. Both are random and long, so nothing
-slower is needed (a password would need it).
+No record has a secret in it: of a key, a ticket and a session only the SHA-256 is kept. All are random and long, so
+nothing slower is needed (a password would need it).
 """
 
 import re
@@ -67,6 +67,22 @@ class Ticket:
     agents: tuple[str, ...]
     until: int | None
     path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is signed in. ``key`` is what it was signed in with, as ``Principal.holder`` names it.
+
+    It is over at ``until`` in any case; ``used_at`` is when its browser was heard of, as far as that is stored. A token
+    is not stored, and so ``name`` and ``scopes`` are what it said, with spaces between them; a key knows that itself.
+    """
+
+    digest: bytes
+    key: str
+    until: int | None
+    used_at: int = 0
+    name: str = ""
+    scopes: str = ""
 
 
 class Actor(NamedTuple):

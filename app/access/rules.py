@@ -1,13 +1,13 @@
-"""What may be done with keys and tickets, as pure functions of what is stored, the command and the time.
+"""What may be done with keys, tickets and sessions, as pure functions of what is stored, the command and the time.
 
 A command that is not allowed raises a ``ServiceError``; nothing is written then.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..errors import KeyNotFound, NoAdminKey, TooManyTickets, Unauthorized
-from .records import AccessKey, Ticket
+from .records import AccessKey, Session, Ticket
 
 SECOND = 1_000_000
 OPEN_WITHIN_SECONDS = 60
@@ -18,6 +18,12 @@ LONGEST_LIFE_SECONDS = 100 * 365 * 86_400
 """Of a key that expires."""
 MOST_TICKETS = 1_000
 """Of one key that are not void: somebody who asks for tickets without end fills no disk."""
+SESSION_SECONDS = 7 * 86_400
+"""Of a browser that is signed in, however busy it is."""
+IDLE_SECONDS = 12 * 3_600
+"""From its last request on: a night, so that who goes home is signed out by the morning."""
+MOST_SESSIONS = 100
+"""Of one key: so many browsers share it, and somebody who signs in without end fills no disk."""
 
 
 def create(key: AccessKey, stored: Collection[AccessKey], *, admin_elsewhere: bool, now: int) -> AccessKey:
@@ -58,6 +64,18 @@ def redeem(ticket: Ticket | None, path: str, agent: str, now: int) -> Ticket:
 
 def close(ticket: Ticket, now: int) -> Ticket:
     return replace(ticket, until=now + RETURN_WITHIN_SECONDS * SECOND)
+
+
+def begin(session: Session, held: Sequence[Session], now: int) -> tuple[Session, Sequence[Session]]:
+    """The session as it is now, and those of the same key, of ``held``, that give way to it: the least lately used."""
+    end = now + SESSION_SECONDS * SECOND
+    until = end if session.until is None else min(session.until, end)
+    by_use = sorted(held, key=lambda one: one.used_at)
+    return replace(session, until=until, used_at=now), by_use[: max(0, len(held) + 1 - MOST_SESSIONS)]
+
+
+def is_over(session: Session, now: int) -> bool:
+    return session.until is None or now >= session.until or now >= session.used_at + IDLE_SECONDS * SECOND
 
 
 def void() -> Unauthorized:

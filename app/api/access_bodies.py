@@ -1,4 +1,4 @@
-"""The bodies of requests about keys and tickets."""
+"""The bodies of requests about keys, tickets and sessions."""
 
 from typing import Annotated, Any
 
@@ -14,6 +14,9 @@ from .requests import Moment, Name
 MOST_AGENTS = 32
 """Of one ticket."""
 AS_SET = "0: any number; null: as many as the settings say."
+
+LONGEST_KEY = 16_384
+"""Characters, of a token more than of a key."""
 
 _SCOPE = f"^({'|'.join(Scope)})(@(\\*|[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}\\*?))?$"
 
@@ -104,3 +107,14 @@ class CreateTicket(BaseModel):
 
     def model_post_init(self, _context: Any) -> None:
         self.agents[:] = dict.fromkeys(self.agents)
+
+
+class SignIn(BaseModel):
+    """The key of a browser that is to be signed in."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+    key: Annotated[
+        str | None,
+        Field(max_length=LONGEST_KEY, description="A key, or a token of the issuer, unless a header has it already."),
+    ] = None

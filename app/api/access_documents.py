@@ -1,4 +1,4 @@
-"""The OpenAPI descriptions of keys, tickets and the audit log; as ``documents`` has those of the other routes."""
+"""The OpenAPI descriptions of keys, tickets, sessions and the audit log; ``documents`` has those of other routes."""
 
 from typing import Any
 
@@ -19,4 +19,18 @@ CREATE_KEY: dict[str, Any] = {
 CREATE_TICKET: dict[str, Any] = {
     "responses": responses({201: answer("StreamTicket", "The ticket.")}, AgentNotFound, TooManyTickets, *BODY, *WRITES),
     "openapi_extra": body(reference("CreateTicket"), example="create-ticket"),
+}
+SESSION = {200: answer("Session", "Who one is.")}
+SIGN_IN: dict[str, Any] = {
+    "responses": responses(
+        {
+            201: answer("Session", "The browser is signed in.", headers=["Set-Cookie"]),
+            200: answer("Session", "No key is needed here, and so there is no cookie either."),
+        },
+        *BODY, *WRITES,
+    ),
+    "openapi_extra": body(reference("SignIn"), required=False, example="sign-in"),
+}  # fmt: skip
+SIGN_OUT: dict[str, Any] = {
+    "responses": responses({204: no_content("It is signed out, if it was in.", headers=["Set-Cookie"])}, *WRITES)
 }

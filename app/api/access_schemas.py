@@ -1,4 +1,4 @@
-"""What clients get of keys, tickets and the audit log, as models: for the OpenAPI description only."""
+"""What clients get of keys, tickets, sessions and the audit log, as models: for the OpenAPI description only."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -40,6 +40,20 @@ class StreamTicket(Shown):
     expires_at: datetime = Field(description="By when it must have opened its stream.")
 
 
+class Session(Shown):
+    """Who one is to the service."""
+
+    credential: Literal["cookie", "key", "token"] | None = Field(
+        description="What has admitted one; null: no key is needed here, everybody may do everything."
+    )
+    id: str | None = Field(description="Of the key; of a token's subject, beginning with `jwt:`; `admin`; or null.")
+    name: str
+    scopes: list[str] = Field(description="`scope`, or `scope@pattern`.")
+    expires_at: datetime | None = Field(
+        description="When the cookie, the key or the token is void; a cookie earlier, if it is not used for long."
+    )
+
+
 class Caller(Shown):
     """Who has done something."""
 
@@ -64,4 +78,4 @@ class AuditPage(Page):
     items: list[AuditEntry]
 
 
-MODELS: tuple[type[Shown], ...] = (Key, NewKey, KeyPage, StreamTicket, AuditPage)
+MODELS: tuple[type[Shown], ...] = (Key, NewKey, KeyPage, StreamTicket, Session, AuditPage)

@@ -44,7 +44,7 @@ async def read_optional_json(request: Request) -> Any:
 
 async def receive_json(heads: Heads, receive: Receive) -> Any:
     """As ``read_json``, where there is no ``Request``."""
-    _check_type(heads)
+    check_type(heads)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):  # as most bodies come
         return parse(message.get("body", b""))
@@ -55,7 +55,7 @@ async def receive_optional_json(heads: Heads, receive: Receive) -> Any:
     body = await _receive(receive, await receive())
     if not body:
         return {}
-    _check_type(heads)
+    check_type(heads)
     return parse(body)
 
 
@@ -146,7 +146,7 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _check_type(heads: Heads) -> None:
+def check_type(heads: Heads) -> None:
     types = heads.get(b"content-type", ())
     if len(types) != 1 or not (types[0] == b"application/json" or _JSON_TYPE.fullmatch(types[0].strip())):
         raise UnsupportedMediaType("Send JSON in UTF-8, with the header Content-Type: application/json.")

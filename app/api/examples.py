@@ -148,6 +148,7 @@ CREATE_KEY: Mapping[str, Any] = {
     "expires_in": 7_776_000,
 }  # fmt: skip
 CREATE_TICKET: Mapping[str, Any] = {"agents": ["greeter"]}
+SIGN_IN: Mapping[str, Any] = {"key": f"pyg_0198a3c47e1b_{'0' * 64}"}
 
 NAMED: Mapping[str, Any] = {
     "create-agent": CREATE_AGENT,
@@ -157,6 +158,7 @@ NAMED: Mapping[str, Any] = {
     "cancel": CANCEL,
     "create-key": CREATE_KEY,
     "create-ticket": CREATE_TICKET,
+    "sign-in": SIGN_IN,
     "agent": AGENT,
     "tool": TOOL,
     "turn-queued": TURN_QUEUED,

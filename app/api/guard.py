@@ -10,7 +10,6 @@ import ipaddress
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from time import perf_counter
 from typing import Protocol
 
@@ -18,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..access.records import NO_LIMITS
-from ..auth import ANYBODY, Gate, Principal, possible_token
+from ..auth import ANYBODY, Principal
 from ..clock import new_id
 from ..errors import (
     BodyTooLarge,
@@ -28,24 +27,23 @@ from ..errors import (
     RateLimited,
     ServiceError,
     StoreFull,
-    Unauthorized,
     Unavailable,
 )
 from ..logs.about import answering
 from . import scopes
 from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
 from .cors import PREFLIGHT, Cors
+from .entrance import SAFE_METHODS, Entrance, further_of
 from .handover import HANDOVER
 from .head import STREAMS
 from .heads import HEADS, Heads, gather
-from .presented import is_presented, presented
+from .presented import presented
 from .problems import NOWHERE, answer_of, response, unexpected
-from .services import Tickets, Tokens
+from .services import Tickets
 from .streams import not_now
 from .turnstile import Turnstile
 
 PROBES = frozenset({"/healthz", "/readyz"})
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -92,8 +90,7 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        gate: Gate,
-        tokens: Tokens | None = None,
+        entrance: Entrance,
         tickets: Tickets,
         turnstile: Turnstile,
         max_body: int,
@@ -102,9 +99,8 @@ class Guard:
         cors: Cors,
         ended: Ended = lambda scope, given, seconds: None,
     ) -> None:
-        self._tokens = tokens
         self._cors, self._ended = cors, ended
-        self._app, self._gate, self._tickets, self._max_body = app, gate, tickets, max_body
+        self._app, self._entrance, self._tickets, self._max_body = app, entrance, tickets, max_body
         self._turnstile = turnstile
         self._any_host = any_host
         self._hosts = frozenset(host.lower().encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
@@ -123,13 +119,14 @@ class Guard:
                 await answer.send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
                 await answer.send({"type": "http.response.body", "body": b""})
                 return
-            principal = self._admit(scope, headers) or await self._by_token(scope, headers)
+            principal = self._admit(scope, headers) or await self._entrance.by_token(scope, headers)
             if principal is None:
                 await self._by_ticket(scope, receive, answer)
                 return
             scope[PRINCIPAL], scope[CALLER] = principal, principal.id
             if (self._turnstile.counts or principal.limits is not NO_LIMITS) and scope["path"] not in PROBES:
                 answer.further += self._turnstile.enter(scope, principal)
+            answer.further += further_of(principal)
             if not principal.everything:
                 scopes.check(principal, scope["method"], scope["path"])
             counted = self._counted(receive) if b"transfer-encoding" in headers else receive
@@ -170,7 +167,7 @@ class Guard:
             self._check_host(headers.get(b"host", []))
             if scope["method"] not in SAFE_METHODS and b"origin" in headers:
                 self._check_origin(headers[b"origin"], headers.get(b"host", []))
-            caller = self._check_key(scope, headers)
+            caller = self._entrance.admit(scope, headers)
         for length in headers.get(b"content-length", ()):
             if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
                 raise self._too_large()
@@ -202,42 +199,6 @@ class Guard:
                 "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS). "
                 "A program should send no Origin."
             )
-
-    def _check_key(self, scope: Scope, headers: Heads) -> Principal | None:
-        authorization, x_api_key = headers.get(b"authorization", []), headers.get(b"x-api-key", [])
-        ticket = is_presented(scope)
-        if ticket and not authorization and not x_api_key:
-            return None
-        chosen = self._turnstile.may_guess(scope)
-        # With a ticket, too, they are two, and nobody's.
-        caller = self._gate.admit(authorization, x_api_key, chosen=chosen) if not ticket else None
-        if caller is None and (ticket or self._token(headers) is None):
-            if authorization or x_api_key:
-                self._turnstile.guessed(scope)
-            raise Unauthorized(
-                "Send a key of the service once, as Authorization: Bearer <key> or X-API-Key: <key>.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return caller
-
-    def _token(self, headers: Heads) -> bytes | None:
-        """One that may be of the issuer. With a ticket there is none, because no header says who calls."""
-        if self._tokens is None:
-            return None
-        return possible_token(headers.get(b"authorization", ()), headers.get(b"x-api-key", ()))
-
-    async def _by_token(self, scope: Scope, headers: Heads) -> Principal | None:
-        """The caller with a token that was not known yet; None if there is none. Raises ``ServiceError``.
-
-        Wrong ones count as wrong keys: anybody can forge one with a key's real id, and to find out takes the loop long.
-        """
-        if (token := self._token(headers)) is None or self._tokens is None:
-            return None
-        try:
-            return await self._tokens.admit(token, may_verify=partial(self._turnstile.check_guess, scope))
-        except Unauthorized:
-            self._turnstile.guessed(scope)
-            raise
 
     async def _by_ticket(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """The ticket is left when the connection is over: here, or by whoever the open stream was handed over to."""

@@ -12,7 +12,7 @@ READ = frozenset(
     {
         b"host", b"origin", b"authorization", b"x-api-key", b"x-request-id", b"content-length", b"transfer-encoding",
         b"content-type", b"content-encoding", b"accept", b"prefer", b"idempotency-key", b"last-event-id",
-        b"access-control-request-method",
+        b"access-control-request-method", b"cookie", b"sec-fetch-site", b"x-forwarded-proto",
     }
 )  # fmt: skip
 

@@ -10,11 +10,12 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from . import agents, audit, explanations, keys, operations, problems, stream_tickets, tools, turns
+from . import agents, audit, explanations, keys, operations, problems, session, stream_tickets, tools, turns
 from .access_log import AccessLog, Exchanges
 from .cors import Cors
 from .description import DESCRIPTION, describe, package_version, serve_openapi
 from .docs import docs_routes
+from .entrance import Entrance
 from .events import event_routes
 from .guard import Guard, bound_hosts
 from .guide import guide_routes
@@ -75,13 +76,16 @@ def install(app: Application, services: Services) -> None:
     app.router.routes.extend((*hot, *event_routes(reads=services.store)))
     plain = [route for route in app.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]
     exchanges = Exchanges(access=AccessLog(settings.access_log), hot=hot, plain=plain, emit=services.emit)
+    turnstile = Turnstile(rates=services.rates, emit=services.emit)
+    app.state.entrance = entrance = Entrance(
+        gate=services.gate, sessions=services.sessions, turnstile=turnstile, tokens=services.tokens
+    )
     guard = partial(
         Guard,
         ended=exchanges.ended,
-        gate=services.gate,
-        tokens=services.tokens,
+        entrance=entrance,
         tickets=services.tickets,
-        turnstile=Turnstile(rates=services.rates, emit=services.emit),
+        turnstile=turnstile,
         max_body=settings.max_body,
         allowed_hosts=(*bound_hosts(settings.host), *settings.allowed_hosts),
         cors=Cors(settings.cors_origins),
@@ -95,7 +99,7 @@ def _routes() -> list[BaseRoute]:
     return [
         *(
             route
-            for noun in (turns, agents, tools, explanations, keys, stream_tickets, audit, operations)
+            for noun in (turns, agents, tools, explanations, keys, session, stream_tickets, audit, operations)
             for route in noun.router.routes
         ),
         Route("/openapi.json", serve_openapi, methods=["GET"], include_in_schema=False),

@@ -17,6 +17,10 @@ from . import access_bodies, events, queries, requests, submit
 
 def limits_of(settings: Settings) -> Mapping[str, float]:
     """The limits by name; each name ends with the unit. ``schemas.Limits`` describes them."""
+    return {**_of_requests(settings), **_of_turns(settings), **_of_streams_and_keys(settings)}
+
+
+def _of_requests(settings: Settings) -> dict[str, float]:
     return {
         "requests_per_second": settings.rate,
         "requests_at_once": settings.rate_burst,
@@ -31,6 +35,11 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "page_items": queries.MAX_ITEMS,
         "events_page_bytes": events.PAGE_BYTES,
         "wait_seconds": queries.MAX_WAIT,
+    }
+
+
+def _of_turns(settings: Settings) -> dict[str, float]:
+    return {
         "timeout_seconds": requests.LONGEST_TIMEOUT,
         "delay_seconds": requests.LONGEST_DELAY,
         "batch_turns": min(settings.max_batch, settings.mailbox_limit),
@@ -52,6 +61,11 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "hook_seconds": settings.hook_timeout,
         "cancel_grace_seconds": settings.cancel_grace,
         "drain_seconds": settings.drain,
+    }
+
+
+def _of_streams_and_keys(settings: Settings) -> dict[str, float]:
+    return {
         "streams": settings.max_streams,
         "caller_streams": settings.max_caller_streams,
         "stream_buffer_bytes": BATCH_BYTES,
@@ -59,6 +73,9 @@ def limits_of(settings: Settings) -> Mapping[str, float]:
         "stream_ping_seconds": settings.ping,
         "key_scopes": MOST_GRANTS,
         "key_tickets": rules.MOST_TICKETS,
+        "key_sessions": rules.MOST_SESSIONS,
+        "session_seconds": rules.SESSION_SECONDS,
+        "session_idle_seconds": rules.IDLE_SECONDS,
         "ticket_agents": access_bodies.MOST_AGENTS,
         "ticket_open_seconds": rules.OPEN_WITHIN_SECONDS,
         "ticket_return_seconds": rules.RETURN_WITHIN_SECONDS,

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from ..model import NAME_PATTERN, EventType
-from . import access_bodies, access_schemas, event_schemas, examples, requests, schemas
+from . import access_bodies, access_schemas, cookies, event_schemas, examples, requests, schemas
 from .links import LINKS
 from .names import TURN_ID
 from .problem_documents import problem_examples, problem_schemas
@@ -31,6 +31,10 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Of the request, or made here; the log has it.", "required": True, "schema": _STRING,
     },
     "Content-Disposition": {"description": "A name for the file.", "required": True, "schema": _STRING},
+    "Set-Cookie": {
+        "description": "The cookie: `HttpOnly`, `SameSite=Strict`, and by https `Secure`; only if one begins or ends.",
+        "schema": _STRING,
+    },
     "Location": {"description": "Path of what was made.", "required": True, "schema": _STRING},
     "Idempotency-Replayed": {
         "description": "Only if the Idempotency-Key was known.", "schema": {"type": "string", "const": "true"},
@@ -69,7 +73,7 @@ PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
 
 _SENT = (
     requests.Submit, requests.NoBody, requests.CreateAgent, requests.Merge, requests.Cancel, access_bodies.CreateKey,
-    access_bodies.CreateTicket,
+    access_bodies.CreateTicket, access_bodies.SignIn,
 )  # fmt: skip
 _SHOWN = (
     schemas.Agent, schemas.AgentPage, schemas.Turn, schemas.TurnPage, schemas.TurnBatch, schemas.Tool, schemas.ToolPage,
@@ -87,7 +91,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _complete(operation, f"{method.upper()} {path}")
     document["tags"] = [dict(tag) for tag in TAGS]
     document["components"] = _components(document.get("components", {}))
-    document["security"] = [{"bearer": []}, {"key": []}, {}]
+    document["security"] = [{"bearer": []}, {"key": []}, {"cookie": []}, {}]
     return document
 
 
@@ -116,7 +120,7 @@ def _complete(operation: dict[str, Any], route: str) -> None:
     if (need := NEEDS.get(route)) is None:
         operation["security"] = []
     elif need.scope is not None:
-        operation["security"] = [{"bearer": [need.scope]}, {"key": [need.scope]}, {}]
+        operation["security"] = [*({kind: [need.scope]} for kind in ("bearer", "key", "cookie")), {}]
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter.update(PATH_PARAMETERS[parameter["name"]])
@@ -160,6 +164,13 @@ def _components(found: Mapping[str, Any]) -> dict[str, Any]:
                 "description": "A key, or a token of the issuer that is set.",
             },
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "cookie": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": cookies.NAME,
+                "description": "Of `POST /session`, for pages of the service's own origin. The name ends with the "
+                "port, as in `pygents-8000`; by https it begins with `__Host-`.",
+            },
         },
     }
 

@@ -85,6 +85,18 @@ class Tickets(Protocol):
     async def redeem(self, token: str, path: str, agent: str) -> Admission: ...
 
 
+class Sessions(Protocol):
+    """Browsers that are signed in."""
+
+    def find(self, token: bytes) -> Principal | None: ...
+
+    async def begin(
+        self, principal: Principal, scopes: Sequence[str], *, entry: Entry | None = None, replaces: bytes = b""
+    ) -> tuple[str, Principal]: ...
+
+    async def end(self, principal: Principal, entry: Entry | None = None) -> None: ...
+
+
 class Tokens(Protocol):
     """Those of an issuer, beside keys."""
 
@@ -129,6 +141,7 @@ class Services(Struct, frozen=True):
     administration: Administration
     gate: Gate
     keys: Keys
+    sessions: Sessions
     tickets: Tickets
     catalogue: Catalogue
     dispatcher: Dispatcher

@@ -34,6 +34,9 @@ SUMMARIES: Mapping[str, str] = {
     "createKey": "Make a key",
     "getKey": "Look at a key",
     "revokeKey": "Revoke a key",
+    "signIn": "Sign a browser in",
+    "getSession": "Ask who one is",
+    "signOut": "Sign a browser out",
     "createStreamTicket": "Get a ticket for a browser's stream",
     "listAudit": "List what admins have done",
     "backup": "Download a copy of the database",
@@ -46,7 +49,10 @@ TAGS: Sequence[Mapping[str, str]] = (
     {"name": "events", "description": "What has happened to an agent and its turns: stored, numbered, and live."},
     {"name": "tools", "description": "What agents can be asked to do."},
     {"name": "problems", "description": "What can go wrong, what it means and what to do."},
-    {"name": "access", "description": "Keys, what they allow, tickets for browsers, and the log of what admins do."},
+    {
+        "name": "access",
+        "description": "Keys, what they allow, tickets and cookies for browsers, and the log of what admins do.",
+    },
     {"name": "operations", "description": "For those who run the service."},
 )
 """The nouns, in the order in which one gets to know them."""

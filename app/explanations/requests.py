@@ -93,16 +93,18 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         NO,
     ),
     errors.ForeignOrigin: Explanation(
-        "A page of another origin tried to write.",
-        "Write from a page of the service's own origin, or from a program, which sends no `Origin`. A proxy must hand "
-        "on the `Host` with its port.",
+        "A page of another origin tried to write; or with a cookie somebody did of whom it is not beyond doubt that it "
+        "is a page of the service's own origin, or with a body that is not declared as JSON.",
+        "Write from a page of the service's own origin, or from a program, which sends no `Origin`, and a key instead "
+        "of a cookie. A proxy must hand on the `Host` with its port.",
         NO,
     ),
     errors.Unauthorized: Explanation(
-        "There was no valid key, or more than one; a token of the issuer is not accepted (the detail says why); or a "
-        "stream's ticket is void, or of another stream.",
+        "There was no valid key, or more than one; a token of the issuer is not accepted (the detail says why); a "
+        "stream's ticket is void, or of another stream; or a browser is not signed in, or not any more.",
         "Send a key that is neither revoked nor expired once, as `Authorization: Bearer …` or `X-API-Key: …`; get a "
-        "new token, which goes into `Authorization: Bearer …` only; `POST /stream-tickets` gives another ticket.",
+        "new token, which goes into `Authorization: Bearer …` only; `POST /stream-tickets` gives another ticket, and "
+        "`POST /session` signs a browser in.",
         NO,
     ),
     errors.MissingScope: Explanation(

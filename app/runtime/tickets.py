@@ -5,12 +5,12 @@ import secrets
 from asyncio import Future
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..access import rules
 from ..access.commands import CloseTicket, IssueTicket, RedeemTicket, SettleTickets
 from ..access.records import Ticket
-from ..auth import Gate, Principal, digest_of
+from ..auth import Principal, digest_of
 from ..ports import Store
 
 log = logging.getLogger(__name__)
@@ -24,10 +24,16 @@ class Admission(NamedTuple):
     leave: Callable[[], None]
 
 
+class Admitting(Protocol):
+    def by_holder(self, id: str) -> Principal | None:
+        """The caller that has this ``Principal.holder``, if it would be admitted now."""
+        ...
+
+
 class Tickets:
     """Admits connections. That only one is open at a time is for those to see to who hold the connections."""
 
-    def __init__(self, *, store: Store, gate: Gate) -> None:
+    def __init__(self, *, store: Store, gate: Admitting) -> None:
         self._store, self._gate = store, gate
         self._open: Counter[bytes] = Counter()
 

@@ -1,6 +1,7 @@
-"""The transaction script of keys, tickets and the audit log: load, decide by ``access.rules``, save."""
+"""The transaction script of keys, tickets, sessions and the audit log: load, decide by ``access.rules``, save."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ..access import rules
@@ -8,18 +9,22 @@ from ..access.commands import (
     AccessCommand,
     AccessReply,
     Audited,
+    BeginSession,
     CloseTicket,
     CreateKey,
     Done,
+    EndSession,
     IssueTicket,
     KeyReply,
     LogEntry,
     RedeemTicket,
     RevokeKey,
+    SessionReply,
     SettleTickets,
     TicketReply,
+    UseSession,
 )
-from ..access.records import AccessKey, Entry, Ticket
+from ..access.records import AccessKey, Entry, Session, Ticket
 from ..draft import Decision
 from ..errors import ServiceError
 from ..model import Page
@@ -40,6 +45,10 @@ class AccessReads(Protocol):
 
     def ticket(self, digest: bytes) -> Ticket | None:
         """None, too, if what is stored is not what was written."""
+        ...
+
+    def sessions(self, key: str | None = None) -> list[Session]:
+        """Of that key, or all, void or not, by their beginning; but for those that are not what was written."""
         ...
 
 
@@ -63,6 +72,20 @@ class AccessRows(AccessReads, Protocol):
     def drop_tickets(self, now: int) -> None:
         """Those that are void."""
         ...
+
+    def session(self, digest: bytes) -> Session | None: ...
+
+    def put_session(self, session: Session) -> None: ...
+
+    def drop_session(self, digest: bytes) -> bool:
+        """Whether there was one."""
+        ...
+
+    def drop_sessions(self, now: int) -> None:
+        """Those that are void."""
+        ...
+
+    def drop_all_sessions(self) -> None: ...
 
     def log(self, entry: Entry, now: int) -> None: ...
 
@@ -114,13 +137,28 @@ def _decide(rows: AccessRows, command: AccessCommand, now: int) -> AccessReply:
             for left in rows.open_tickets():
                 rows.put_ticket(rules.close(left, now))
             return Done()
-        case LogEntry():
-            rows.log(command.entry, now)
-            return Done()
         case _:
-            raise AssertionError(f"no rule for {type(command).__name__}")
+            return _decide_rest(rows, command, now)
     rows.put_ticket(ticket)
     return TicketReply(ticket)
+
+
+def _decide_rest(rows: AccessRows, command: AccessCommand, now: int) -> AccessReply:
+    match command:
+        case BeginSession():
+            return _begin(rows, command, now)
+        case UseSession():
+            session = rows.session(command.digest)
+            if session is not None and not rules.is_over(session, now):
+                rows.put_session(replace(session, used_at=now))
+        case EndSession():
+            if rows.drop_session(command.digest) and command.entry is not None:
+                rows.log(command.entry, now)
+        case LogEntry():
+            rows.log(command.entry, now)
+        case _:
+            raise AssertionError(f"no rule for {type(command).__name__}")
+    return Done()
 
 
 def _create(rows: AccessRows, command: CreateKey, now: int) -> KeyReply:
@@ -134,6 +172,8 @@ def _revoke(rows: AccessRows, command: RevokeKey, now: int) -> KeyReply:
     key = rules.revoke(stored := rows.key(command.id), command.id, now)
     if key != stored:
         rows.change_key(key)
+    for session in rows.sessions(key.id):
+        rows.drop_session(session.digest)
     rows.log(command.entry, now)
     return KeyReply(key)
 
@@ -143,3 +183,15 @@ def _close(rows: AccessRows, command: CloseTicket, now: int) -> Done:
     if ticket is not None and ticket.until is None:
         rows.put_ticket(rules.close(ticket, now))
     return Done()
+
+
+def _begin(rows: AccessRows, command: BeginSession, now: int) -> SessionReply:
+    rows.drop_sessions(now)
+    replaced = (command.replaces,) if command.replaces and rows.drop_session(command.replaces) else ()
+    session, ended = rules.begin(command.session, rows.sessions(command.session.key), now)
+    for each in ended:
+        rows.drop_session(each.digest)
+    rows.put_session(session)
+    if command.entry is not None:
+        rows.log(command.entry, now)
+    return SessionReply(session, (*replaced, *(each.digest for each in ended)))

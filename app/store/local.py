@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, BinaryIO
 
-from ..access.records import AccessKey, Ticket
+from ..access.records import AccessKey, Session, Ticket
 from ..clock import Clock
 from ..commands import Command
 from ..errors import ServiceError, Unavailable
@@ -128,6 +128,9 @@ class LocalStore:
 
     async def get_ticket(self, digest: bytes) -> Ticket | None:
         return await self._engine.read(lambda snapshot: snapshot.access.ticket(digest))
+
+    async def all_sessions(self) -> list[Session]:
+        return await self._engine.read(lambda snapshot: snapshot.access.sessions())
 
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
         began = perf_counter()

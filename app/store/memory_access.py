@@ -1,9 +1,10 @@
-"""Keys, tickets and the audit log in memory. Its lock is that of the engine."""
+"""Keys, tickets, sessions and the audit log in memory. Its lock is that of the engine."""
 
 from dataclasses import replace
 from itertools import islice
 
-from ..access.records import AccessKey, Entry, LoggedEntry, Ticket
+from ..access.records import AccessKey, Entry, LoggedEntry, Session, Ticket
+from ..access.rules import is_over
 from ..model import Page
 
 
@@ -13,6 +14,7 @@ class MemoryAccess:
     def __init__(self) -> None:
         self._keys: dict[str, AccessKey] = {}
         self._tickets: dict[bytes, Ticket] = {}
+        self._sessions: dict[bytes, Session] = {}
         self._audit: list[LoggedEntry] = []
 
     def list_keys(self, after: str | None, limit: int) -> Page:
@@ -52,6 +54,24 @@ class MemoryAccess:
         void = [ticket.digest for ticket in self._tickets.values() if ticket.until is not None and ticket.until <= now]
         for digest in void:
             del self._tickets[digest]
+
+    def sessions(self, key: str | None = None) -> list[Session]:
+        return [session for session in self._sessions.values() if key in (None, session.key)]
+
+    def session(self, digest: bytes) -> Session | None:
+        return self._sessions.get(digest)
+
+    def put_session(self, session: Session) -> None:
+        self._sessions[session.digest] = session
+
+    def drop_session(self, digest: bytes) -> bool:
+        return self._sessions.pop(digest, None) is not None
+
+    def drop_sessions(self, now: int) -> None:
+        self._sessions = {digest: each for digest, each in self._sessions.items() if not is_over(each, now)}
+
+    def drop_all_sessions(self) -> None:
+        self._sessions.clear()
 
     def log(self, entry: Entry, now: int) -> None:
         self._audit.append(LoggedEntry(len(self._audit) + 1, now, entry))

@@ -99,6 +99,7 @@ def _jump(engine: SqliteEngine, now: int) -> Jumped:
             damaged.append(name)
         else:
             jumped += 1
+    engine.rows.access.drop_all_sessions()  # also those that were signed out since
     engine.rows.commit()
     return Jumped(jumped, damaged)
 

@@ -1,9 +1,10 @@
-"""Keys, tickets and the audit log in SQLite: few rows and rarely written, so each is read and written at once."""
+"""Keys, tickets, sessions and the audit log in SQLite: few rows, seldom written, each read and written at once."""
 
 import sqlite3
 from collections.abc import Callable
 
-from ..access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits, LoggedEntry, Ticket
+from ..access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits, LoggedEntry, Session, Ticket
+from ..access.rules import IDLE_SECONDS, SECOND
 from ..errors import Damaged
 from ..grants import parse_grant
 from ..model import Page
@@ -62,6 +63,27 @@ class SqliteAccess:
 
     def drop_tickets(self, now: int) -> None:
         self._db.execute(self._sql["delete_void_tickets"], (now,))
+
+    def sessions(self, key: str | None = None) -> list[Session]:
+        name, arguments = ("list_sessions", ()) if key is None else ("list_key_sessions", (key,))
+        found = (_session_of(row) for row in fetch_all(self._db, self._sql[name], arguments))
+        return [session for session in found if session is not None]
+
+    def session(self, digest: bytes) -> Session | None:
+        row = fetch_one(self._db, self._sql["find_session"], (digest,))
+        return _session_of(row) if row is not None else None
+
+    def put_session(self, session: Session) -> None:
+        self._db.execute(self._sql["put_session"], _session_row(session))
+
+    def drop_session(self, digest: bytes) -> bool:
+        return self._db.execute(self._sql["delete_session"], (digest,)).rowcount > 0
+
+    def drop_sessions(self, now: int) -> None:
+        self._db.execute(self._sql["delete_void_sessions"], (now, now - IDLE_SECONDS * SECOND))
+
+    def drop_all_sessions(self) -> None:
+        self._db.execute(self._sql["delete_sessions"])
 
     def log(self, entry: Entry, now: int) -> None:
         row = (now, *entry.actor, entry.action, entry.target, entry.details)
@@ -125,3 +147,13 @@ def _ticket_of(row: Row) -> Ticket | None:
         return None
     digest, key, agents, until, path = stored
     return Ticket(digest, key, tuple(str(agents).split()), until, path)  # type: ignore[arg-type]
+
+
+def _session_row(session: Session) -> Row:
+    row = (session.digest, session.key, session.until, session.used_at, session.name, session.scopes)
+    return (*row, checksums.of_parts(*row))
+
+
+def _session_of(row: Row) -> Session | None:
+    *stored, crc = row
+    return Session(*stored) if checksums.of_parts(*stored) == crc else None  # type: ignore[arg-type]

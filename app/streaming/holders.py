@@ -9,6 +9,9 @@ from .watch import Reader
 
 FAREWELL = b": the key is not valid any more\n\n"
 """No ``stream.closing``: that is for what passes. The client comes back once, is answered 401, and stops."""
+MOST_ENDED = 10_000
+"""Of what is void that much is remembered, for streams that are just being opened: whoever signs in and out without end
+makes one void each time."""
 CUT_SECONDS = 3.0
 """How long a client that takes nothing may take to take its end."""
 
@@ -20,7 +23,7 @@ class Holders:
         self._clock = clock
         self._by_key: dict[str, set[Reader]] = {}
         self._by_ticket: dict[str, Reader] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, None] = {}
         self._until: dict[str, int] = {}
 
     def enter(self, held: Held, reader: Reader) -> None:
@@ -47,7 +50,9 @@ class Holders:
 
     def end(self, key: str) -> None:
         """End all streams of a key, cleanly; those that are not through in a while are cut. It is void for ever."""
-        self._ended.add(key)
+        self._ended[key] = None
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
         self._end(self._by_key.get(key, ()))
 
     def look(self) -> None:

@@ -115,8 +115,13 @@ def test_a_key_and_a_ticket(caller: Caller) -> None:
     assert caller.send("POST", "/stream-tickets", "create-ticket").status_code == 201
 
 
+def test_a_key_that_was_made_up_signs_nobody_in(caller: Caller) -> None:
+    assert caller.send("POST", "/session", "sign-in").status_code == 401
+
+
 def test_all_that_is_to_be_sent_was_sent() -> None:
     """By the tests above: a further example of a body needs a further test."""
     bodies = {name for pointer, name in shown() if pointer.split("/content/")[0].endswith("requestBody")}
-    assert bodies == {"create-agent", "patch-agent", "submit", "submit-batch", "cancel", "create-key", "create-ticket"}
+    made = {"create-agent", "patch-agent", "submit", "submit-batch", "cancel", "create-key", "create-ticket", "sign-in"}
+    assert bodies == made
     assert not any(is_problem(EXAMPLES[name]) for name in bodies)

@@ -1,21 +1,31 @@
-"""Keys, stream tickets and the audit log, on every store."""
+"""Keys, stream tickets, sessions and the audit log, on every store."""
 
 from dataclasses import replace
 
 import pytest
 
 from pygents_app.access.commands import (
+    BeginSession,
     CloseTicket,
     CreateKey,
+    EndSession,
     IssueTicket,
     LogEntry,
     RedeemTicket,
     RevokeKey,
     SettleTickets,
+    UseSession,
     audited,
 )
-from pygents_app.access.records import AccessKey, Actor, Entry, Ticket
-from pygents_app.access.rules import MOST_TICKETS, OPEN_WITHIN_SECONDS, RETURN_WITHIN_SECONDS
+from pygents_app.access.records import AccessKey, Actor, Entry, Session, Ticket
+from pygents_app.access.rules import (
+    IDLE_SECONDS,
+    MOST_SESSIONS,
+    MOST_TICKETS,
+    OPEN_WITHIN_SECONDS,
+    RETURN_WITHIN_SECONDS,
+    SESSION_SECONDS,
+)
 from pygents_app.commands import DeleteAgent, Pause
 from pygents_app.errors import AgentNotFound, KeyNotFound, NoAdminKey, TooManyTickets, Unauthorized
 from pygents_app.grants import Grant, Scope
@@ -28,6 +38,7 @@ ALICE = Actor("k0", "alice", "192.0.2.1", "request-1")
 ADMIN = AccessKey("k1", "root", b"1" * 32, (Grant(Scope.ADMIN),), 0)
 READER = AccessKey("k2", "the é page", b"2" * 32, (Grant(Scope.STREAM_READ, "a*"), Grant(Scope.AGENTS_READ)), 0)
 TICKET = Ticket(b"t" * 32, "k2", ("a", "b"), None)
+SESSION = Session(b"s" * 32, "k2", None)
 
 
 def entry(action: str = "createKey", target: str = "") -> Entry:
@@ -160,6 +171,78 @@ class TestTickets:
         await driver.store.execute(IssueTicket(replace(TICKET, digest=b"x" * 32, key="another")))
         driver.clock.now += OPEN_WITHIN_SECONDS * SECOND
         await self.issue(driver)
+
+
+class TestSessions:
+    async def begin(self, driver: Driver, session: Session = SESSION, *, replaces: bytes = b"") -> Session:
+        return (await driver.store.execute(BeginSession(session, entry("signIn"), replaces))).session
+
+    async def test_one_is_kept_as_it_is(self, driver: Driver) -> None:
+        said = replace(SESSION, digest=b"j" * 32, key="jwt:a.1", until=START + 5, name="the é", scopes="admin@a* x")
+        assert await self.begin(driver) == replace(SESSION, until=START + SESSION_SECONDS * SECOND, used_at=START)
+        assert await self.begin(driver, said) == replace(said, used_at=START)
+        assert [one.digest for one in await driver.store.all_sessions()] == [SESSION.digest, said.digest]
+        assert (await driver.store.all_sessions())[1] == replace(said, used_at=START)
+        assert await actions(driver) == [("signIn", "")] * 2
+
+    async def test_it_is_there_afterwards(self, open_durable_store: OpenStore) -> None:
+        began = await self.begin(open_durable_store())
+        again = await open_durable_store.reopen()
+        assert await again.store.all_sessions() == [began]
+
+    async def test_it_ends_no_later_than_a_week(self, driver: Driver) -> None:
+        far = START + 2 * SESSION_SECONDS * SECOND
+        assert (await self.begin(driver, replace(SESSION, until=far))).until == START + SESSION_SECONDS * SECOND
+
+    async def test_use_is_noted_and_nothing_else(self, driver: Driver) -> None:
+        began = await self.begin(driver)
+        driver.clock.now += SECOND
+        await driver.store.execute(UseSession(SESSION.digest))
+        assert await driver.store.all_sessions() == [replace(began, used_at=START + SECOND)]
+        driver.clock.now += IDLE_SECONDS * SECOND
+        await driver.store.execute(UseSession(SESSION.digest))
+        await driver.store.execute(UseSession(b"unknown"))
+        assert await driver.store.all_sessions() == [replace(began, used_at=START + SECOND)]
+
+    async def test_one_is_ended_once(self, driver: Driver) -> None:
+        await self.begin(driver)
+        for _ in range(2):
+            await driver.store.execute(EndSession(SESSION.digest, entry("signOut")))
+        assert await driver.store.all_sessions() == []
+        assert await actions(driver) == [("signIn", ""), ("signOut", "")]
+
+    async def test_it_takes_the_place_of_another(self, driver: Driver) -> None:
+        await self.begin(driver)
+        other = replace(SESSION, digest=b"o" * 32)
+        reply = await driver.store.execute(BeginSession(other, None, SESSION.digest))
+        assert reply.ended == (SESSION.digest,)
+        assert await driver.store.all_sessions() == [reply.session]
+
+    async def test_the_least_lately_used_gives_way(self, driver: Driver) -> None:
+        first, *rest = (replace(SESSION, digest=b"%032d" % number) for number in range(MOST_SESSIONS))
+        for session in (first, *rest):
+            await self.begin(driver, session)
+            driver.clock.now += SECOND
+        await driver.store.execute(UseSession(first.digest))
+        elsewhere = await driver.store.execute(BeginSession(replace(SESSION, key="k3", digest=b"x" * 32)))
+        assert elsewhere.ended == ()
+        reply = await driver.store.execute(BeginSession(SESSION))
+        assert reply.ended == (rest[0].digest,)
+        assert len(await driver.store.all_sessions()) == MOST_SESSIONS + 1
+
+    @pytest.mark.parametrize("seconds", [IDLE_SECONDS, SESSION_SECONDS])
+    async def test_those_that_are_over_are_gone_with_the_next_one(self, driver: Driver, seconds: int) -> None:
+        await self.begin(driver)
+        driver.clock.now += seconds * SECOND
+        began = await self.begin(driver, replace(SESSION, digest=b"o" * 32))
+        assert await driver.store.all_sessions() == [began]
+
+    async def test_they_go_with_their_key(self, driver: Driver) -> None:
+        await make(driver, ADMIN, READER)
+        await self.begin(driver)
+        other = await self.begin(driver, replace(SESSION, digest=b"o" * 32, key=ADMIN.id))
+        await driver.store.execute(RevokeKey(READER.id, entry("revokeKey", READER.id)))
+        assert await driver.store.all_sessions() == [other]
 
 
 class TestAudit:

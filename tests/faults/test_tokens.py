@@ -206,6 +206,29 @@ class TestWhatEndsWithIt:
         async with following(address) as page:
             assert page.status == 401
 
+    async def test_so_does_a_browser_that_was_signed_in_with_it(self, own: Own, own_issuer: Issuer) -> None:
+        """Also after a restart, when what the token allowed is known of nothing but the session."""
+        service = own(**own_issuer.settings)
+        until = int(time.time()) + 8
+        token = own_issuer.token("agents:read@coded stream:read@coded", exp=until, sub="ann")
+        async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=20) as browser:
+            assert (await browser.post("/session", json={"key": token + "x"})).status_code == 401
+            asked = await browser.post("/session", json={"key": token})
+            assert asked.status_code == 201, asked.text
+            who = asked.json()
+            assert (who["id"][:4], who["name"], who["credential"]) == ("jwt:", "ann", "cookie")
+            assert who["scopes"] == ["agents:read@coded", "stream:read@coded"]
+            service.restart()
+            assert (await browser.get("/session")).json() == who
+            assert (await browser.get("/agents/coded")).status_code == 200
+            assert (await browser.get("/agents/other")).status_code == 404
+            async with browser.stream("GET", "/agents/coded/stream") as stream:
+                assert stream.status_code == 200
+                async with asyncio.timeout(until - time.time() + WITHIN):
+                    received = [part async for part in stream.aiter_text()]
+            assert "the key is not valid any more" in "".join(received)
+            assert (await browser.get("/session")).status_code == 401
+
 
 class TestTheIssuer:
     async def test_new_keys_are_found_and_old_ones_let_nobody_in(self, own: Own, own_issuer: Issuer) -> None:

@@ -45,6 +45,7 @@ from pygents_app.rates import Rates
 from pygents_app.runtime.administration import Administration
 from pygents_app.runtime.keys import Keys
 from pygents_app.runtime.requests import TurnRequest
+from pygents_app.runtime.sessions import Sessions
 from pygents_app.runtime.tickets import Tickets
 from pygents_app.runtime.translation import repeated
 from pygents_app.settings import Settings
@@ -264,13 +265,15 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
         store=store, catalogue=FakeCatalogue(), starting=lambda: nullcontext(None), code_agents=frozenset()
     )
 
-    keys = Keys(store=store, gate=gate, end_streams=hub.end)
+    sessions = Sessions(store=store, gate=gate, end_streams=hub.end)
+    keys = Keys(store=store, gate=gate, end_streams=sessions.end_streams)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         hub.start(asyncio.get_running_loop())
         yield
         keys.stop()
+        sessions.stop()
         await hub.close()
         await store.close()
 
@@ -278,7 +281,7 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
     services = Services(
         store=store, hub=hub, submission=submission, administration=administration, catalogue=FakeCatalogue(),
         dispatcher=dispatcher, settings=settings, metrics=_metrics(store), node=NODE, engine="memory", gate=gate,
-        keys=keys, tickets=Tickets(store=store, gate=gate),
+        keys=keys, sessions=sessions, tickets=Tickets(store=store, gate=sessions),
         rates=Rates(rate=settings.rate, burst=settings.rate_burst, wrong_keys=settings.wrong_keys),
     )  # fmt: skip
     install(app, services)

@@ -54,7 +54,14 @@ class Closed:
         )
         return str(self.served.submit(name, headers=headers)["id"])
 
-    def ask(self, route: str, key: str | None, *, agent: str = "a-none", turn: str | None = None) -> httpx.Response:
+    def cookie(self) -> str:
+        """Of a browser that an admin has signed in."""
+        answer = self.served.call("POST", "/session", json={"key": self.root})
+        return str(answer.headers["set-cookie"]).partition(";")[0]
+
+    def ask(
+        self, route: str, key: str | None, *, agent: str = "a-none", turn: str | None = None, **further: str
+    ) -> httpx.Response:
         """The head of the answer and, unless it is a stream, its body."""
         method, _, path = route.partition(" ")
         path = path.format(name=agent, id=turn or new_id(), tool="echo", key="0123456789ab", problem="damaged")
@@ -67,7 +74,8 @@ class Closed:
             "POST /keys": {"scopes": ["admin"]},
         }
         body = {"json": bodies[route]} if route in bodies else {}
-        headers = {"X-API-Key": key} if key is not None else {}
+        headers = {name.replace("_", "-"): value for name, value in further.items()}
+        headers |= {"X-API-Key": key} if key is not None else {}
         client = httpx.Client(trust_env=False, verify=TLS)
         with client, client.stream(method, self.served.url + path, headers=headers, **body) as answer:
             if answer.headers.get("content-type") != "text/event-stream":
@@ -91,7 +99,7 @@ def test_the_document_names_the_scopes() -> None:
         need = NEEDS.get(route)
         given = operation.get("security", DOCUMENT["security"])
         named = [role for entry in given for roles in entry.values() for role in roles]
-        assert named == ([need.scope] * 2 if need is not None and need.scope is not None else [])
+        assert named == ([need.scope] * 3 if need is not None and need.scope is not None else [])
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -155,6 +163,23 @@ def test_with_the_right_key_it_is_let_in(closed: Closed, route: str) -> None:
         assert answer.json()["type"] == "urn:pygents:problem:key-not-found"
     else:
         assert answer.status_code not in range(401, 405), (answer.status_code, route)
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "cross-site", None])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_cookie_is_for_the_services_own_pages(closed: Closed, route: str, site: str | None) -> None:
+    """Reads are refused where the browser says that another page asks, writes where it does not say that ours does."""
+    if route == "POST /session":
+        return  # takes a key, and no cookie
+    said = {"Sec_Fetch_Site": site} if site is not None else {}
+    agent, reads = f"a-{new_id()}", route.startswith("GET ")
+    turn = closed.agent(agent)
+    made = f"a-{new_id()}" if route == "POST /agents" else agent
+    answer = closed.ask(route, None, agent=made, turn=turn, Cookie=closed.cookie(), **said)
+    if site == "same-origin" or (reads and site is None):
+        assert answer.status_code not in {401, 403}, answer.status_code
+    else:
+        assert answer.status_code == (401 if reads else 403), answer.status_code
 
 
 @pytest.mark.parametrize("route", ["GET /nothing", "GET /agents/a-1/nothing", "PUT /agents", "POST /audit"])

@@ -69,6 +69,13 @@ def test_it_is_the_committed_one(document: dict[str, Any]) -> None:
     assert json.loads((COMMITTED / "openapi.json").read_text()) == document
 
 
+def test_a_second_one_is_the_same(document: dict[str, Any]) -> None:
+    """What routes share must not be changed for one of them."""
+    Application().openapi()
+    assert json.loads(json.dumps(Application().openapi())) == document
+    assert "RateLimit" not in document["paths"]["/healthz"]["get"]["responses"]["default"]["headers"]
+
+
 def test_it_is_served(service: Served, document: dict[str, Any]) -> None:
     assert service.get("/openapi.json") == document
 

@@ -90,8 +90,11 @@ class TestHttp:
     def test_it_is_html_under_a_policy(self, client: httpx.Client) -> None:
         answer = client.get("/guide/")
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
-        assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert {"default-src 'self'", "frame-ancestors 'none'"} <= set(policy)
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
 
     @pytest.mark.parametrize(
         "path",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from pygents_app.access.commands import CreateKey, IssueTicket, LogEntry, RedeemTicket, audited
-from pygents_app.access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits, Ticket
+from pygents_app.access.commands import BeginSession, CreateKey, IssueTicket, LogEntry, RedeemTicket, audited
+from pygents_app.access.records import NO_LIMITS, AccessKey, Actor, Entry, KeyLimits, Session, Ticket
 from pygents_app.commands import Pause
 from pygents_app.errors import Damaged, ServiceError, Unauthorized
 from pygents_app.grants import Grant, Scope
@@ -60,7 +60,7 @@ async def test_a_file_from_before_gets_them(path: Path) -> None:
     await driver.create()
     turn = (await driver.submit()).turns[0].turn
     await driver.store.close()
-    later = ("keys", "tickets", "audit", "traces")
+    later = ("keys", "tickets", "audit", "traces", "sessions")
     dropped = [f"DROP TABLE {table}" for table in later]
     execute(path, *WITHOUT_ASKERS, "DROP TRIGGER traces_go_with_turns", *dropped, "PRAGMA user_version = 1")
     with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(":memory:")) as first:
@@ -83,7 +83,7 @@ async def test_a_key_from_before_there_were_limits(path: Path) -> None:
     turn = (await driver.submit()).turns[0].turn
     await driver.store.close()
     columns = [f"ALTER TABLE keys DROP COLUMN {column}" for column in KeyLimits._fields]
-    execute(path, *WITHOUT_ASKERS, *columns, "PRAGMA user_version = 3")
+    execute(path, *WITHOUT_ASKERS, *columns, "DROP TABLE sessions", "PRAGMA user_version = 3")
     report = examine(path)
     assert (report.problems, report.counted["keys"], report.counted["turns"]) == ([], 1, 1)
     driver = opened(path)
@@ -142,6 +142,15 @@ class TestDamage:
         driver = opened(path)
         with pytest.raises(Unauthorized):
             await driver.store.execute(RedeemTicket(TICKET.digest, "/s", "a"))
+        await driver.store.close()
+
+    async def test_a_session_that_is_damaged_is_none(self, path: Path) -> None:
+        driver = opened(path)
+        await driver.store.execute(BeginSession(Session(b"s" * 32, "k1", None)))
+        await driver.store.close()
+        execute(path, "UPDATE sessions SET key = 'k2'")
+        driver = opened(path)
+        assert await driver.store.all_sessions() == []
         await driver.store.close()
 
     async def test_an_entry_that_is_damaged_is_not_served(self, path: Path) -> None:

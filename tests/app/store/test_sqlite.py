@@ -217,7 +217,7 @@ class TestPlans:
     # At start, or by way of the agents with work; and pages, which walk in their order as far as they need.
     WALKS = frozenset({
         "count_events_ever", "probe", "count_scheduled", "list_prunable_agents", "list_owned_agents", "list_turns",
-        "list_queued_turns", "list_running_turns", "count_commit", "measure",
+        "list_queued_turns", "list_running_turns", "count_commit", "measure", "list_sessions",
     })  # fmt: skip
 
     @pytest.mark.parametrize("name", sorted(statements()))

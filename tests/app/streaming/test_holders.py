@@ -91,3 +91,12 @@ async def test_streams_end_when_what_holds_them_is_over() -> None:
     holders.enter(Held("a", until=110), again)  # its request was admitted in time, and took its time
     holders.look()
     assert (again.told, longer.told) == ([FAREWELL], [])
+
+
+async def test_only_so_much_of_what_is_void_is_remembered() -> None:
+    holders, late, older = Holders(), Reader(), Reader()
+    for number in range(holders_module.MOST_ENDED + 1):
+        holders.end(f"session:{number}")
+    holders.enter(Held("session:0"), older)
+    holders.enter(Held("session:1"), late)
+    assert (older.told, late.told) == ([], [FAREWELL])

@@ -1,0 +1,1 @@
+DELETE FROM sessions WHERE until <= ? OR used_at <= ?
