@@ -6,12 +6,11 @@ not used: beyond it an open stream counts as a request, and answers are a 503 th
 """
 
 import asyncio
-import sys
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
-from httptools import HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .api.problems import response
@@ -78,10 +77,13 @@ class BoundedProtocol(HttpToolsProtocol):
     must not pass for a header (RFC 9110 §6.5.1). Nothing is answered to a connection on which nothing was said, as
     browsers open them in advance, nor where an answer is under way: those are only closed. While the service itself
     does not read, its client is not late.
+
+    A wish to speak otherwise (``Upgrade``) is not heard. The parser takes what comes after such a head for another
+    protocol's, also where it is the body, and would go on in the middle of that: it is given the head again without it.
     """
 
     # Slots, because further names in its ``__dict__`` would make that 1.3 KB larger, for each connection.
-    __slots__ = ("_awaited", "_emit", "_has_content", "_heads", "_phase", "_read", "_size", "_timer", "_waits")
+    __slots__ = ("_awaited", "_emit", "_has_content", "_heads", "_phase", "_size", "_timer", "_waits")
 
     def __init__(self, *args: Any, waits: Waits = WAITS, emit: Emit = silent, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._heads, self._size, self._phase = 0, 0, Phase.HEAD
-        self._has_content, self._read = False, 0
+        self._has_content = False
         self._timer: asyncio.TimerHandle | None = None
         self._awaited = (self._phase, self._heads)
         super().connection_made(transport)
@@ -100,17 +102,21 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        heads, phase, self._has_content, self._read = self._heads, self._phase, False, len(data)
-        super().data_received(data)
+        heads, phase, size, self._has_content = self._heads, self._phase, len(data), False
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                data = self._parse(data)
+        except HttpParserError:
+            self._refuse(MALFORMED)
         if heads == self._heads and phase is self._phase is not Phase.NOTHING and not self._has_content:
-            self._size += len(data)
+            self._size += size
             if self._size > MAX_HEAD:
                 self._refuse(TOO_LARGE)
         if self._timer is not None or self._phase is not Phase.NOTHING:
             self._await()
-        elif phase is not Phase.HEAD and self._is_between() and self.timeout_keep_alive_task is None:
-            self._phase = Phase.HEAD  # empty lines between two requests have ended uvicorn's own wait for the next
-            self._await()
+        if self._phase is Phase.NOTHING and self._is_between() and self.timeout_keep_alive_task is None:
+            self._await_next(phase)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -119,6 +125,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Raises ``TooManyPipelined``, and nothing more is read."""
+        if self.parser.should_upgrade():
+            return
         super().on_headers_complete()
         self._phase, self._size = Phase.BODY, 0
         self.headers = []  # what comes now is a trailer's, and not the request's, which has the list so far
@@ -130,22 +138,32 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._phase = Phase.NOTHING
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(MALFORMED)
+    def _parse(self, data: bytes) -> bytes:
+        """What has to be parsed then. Raises ``HttpParserError``."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            return self._head_without_upgrade() + data[upgrade.args[0] :]
+        return b""
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """There is nothing to install: the service speaks no WebSocket. The request goes on as plain HTTP.
-
-        The parser has not looked at what came behind it. Nothing more is read then: the middle of that would be taken
-        for the beginning of a request.
-        """
-        error = sys.exc_info()[1]
-        if isinstance(error, HttpParserUpgrade) and error.args[0] < self._read:
-            self.cycle.keep_alive = False
-            self.flow.pause_reading()
+    def _head_without_upgrade(self) -> bytes:
+        """For a parser of its own. Raises ``HttpParserError`` for a tunnel (CONNECT), which is nothing else than that."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise HttpParserError("there is no tunnel here")
+        fields = [field for field in self.headers if field[0] not in (b"upgrade", b"connection")]
+        if not self.parser.should_keep_alive():
+            fields.append((b"connection", b"close"))
+        version = self.parser.get_http_version().encode()
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, lines)
 
     def _refuse(self, answer: bytes) -> None:
         """The connection ends with this answer, or without one where another is under way."""
@@ -169,6 +187,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._awaited = awaited
         seconds = self._waits.head if self._phase is Phase.HEAD else self._waits.body
         self._timer = self.loop.call_later(seconds, self._late)
+
+    def _await_next(self, phase: Phase) -> None:
+        """Nothing else ends the connection: what has come in ``phase`` has ended uvicorn's own wait for a request."""
+        if phase is Phase.BODY:  # of a request that was answered before that
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:  # empty lines, which may come again and again
+            self._phase = Phase.HEAD
+            self._await()
 
     def _await_nothing(self) -> None:
         if self._timer is not None:

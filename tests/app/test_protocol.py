@@ -134,7 +134,7 @@ async def test_what_a_trailer_says_is_no_header(port: int, cuts: int) -> None:
 @pytest.mark.parametrize("begin", [b"2\r\n{}\r\n0\r\n", b"2\r\n{}\r\n0\r\nx: ", b"2;", b""])
 async def test_what_is_neither_head_nor_content_is_bounded_too(port: int, begin: bytes) -> None:
     """Trailers without end, one trailer without end, and what may stand beside the size of a piece."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    _reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(CHUNKED + b"\r\n" + begin)
     filler = b"x: " + b"y" * 1000 + b"\r\n" if begin.endswith(b"0\r\n") else b"1" * 1000
     sent = 0
@@ -189,23 +189,25 @@ async def test_so_many_may_wait_for_the_answers_before_theirs(port: int) -> None
     assert got.count(b"HTTP/1.1 200 ") == MAX_PIPELINED + 1
 
 
-@pytest.mark.parametrize("cut", [0, 20])
-async def test_nothing_is_read_behind_a_request_to_speak_otherwise(port: int, cut: int) -> None:
-    """The parser throws away what came along: the rest of that is the middle of something."""
-    upgrade = SHORT.replace(b"host: x", b"host: x\r\nconnection: upgrade\r\nupgrade: h2c")
-    got = await exchange(port, upgrade + SHORT[: cut or None], SHORT)
-    assert got.count(b"HTTP/1.1 ") == 1
-    assert b"connection: close" in got
+UPGRADE = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
 
 
-async def test_a_request_to_speak_otherwise_goes_on_in_plain_http(port: int) -> None:
-    """Some clients ask for HTTP/2 so, with the first request of each connection."""
-    upgrade = SHORT.replace(b"host: x", b"host: x\r\nconnection: upgrade\r\nupgrade: h2c")
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        for request in (upgrade, upgrade, SHORT):
-            writer.write(request)
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200 ")
-            assert await reader.readexactly(1) in b"13"
-    finally:
-        writer.close()
+@pytest.mark.parametrize("last", [b"", b"connection: close\r\n"])
+@pytest.mark.parametrize("size", [1, 50, 1000])
+async def test_a_wish_to_speak_otherwise_is_not_heard(port: int, size: int, last: bytes) -> None:
+    """Some clients ask for HTTP/2 with the first request of each connection, whatever its body."""
+    get = SHORT.replace(b"host: x\r\n", b"host: x\r\n" + UPGRADE)
+    post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%b%b\r\n%b" % (len(SHORT), UPGRADE, last, SHORT)
+    chunked = CHUNKED + UPGRADE + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(SHORT), SHORT)
+    whole = get + get + chunked + post
+    if not last:
+        whole += SHORT.replace(b"host: x", b"host: x\r\nconnection: close")
+    got = await exchange(port, *[whole[start : start + size] for start in range(0, len(whole), size)])
+    assert got.count(b"HTTP/1.1 200 ") == (4 if last else 5), "a body was taken for a request"
+    assert got.count(b"HTTP/1.1 ") == got.count(b"HTTP/1.1 200 ")
+
+
+async def test_a_tunnel_is_none(port: int) -> None:
+    got = await exchange(port, b"CONNECT localhost:80 HTTP/1.1\r\nhost: x\r\n\r\n" + SHORT)
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert got.count(b"\r\n\r\n") == 1
