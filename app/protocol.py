@@ -152,7 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return b""
 
     def _head_without_upgrade(self) -> bytes:
-        """For a parser of its own. Raises ``HttpParserError`` for a tunnel (CONNECT), which is nothing else than that."""
+        """For a parser of its own. Raises ``HttpParserError`` for a tunnel (CONNECT), which is nothing else."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             raise HttpParserError("there is no tunnel here")

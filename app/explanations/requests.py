@@ -60,8 +60,8 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         NO,
     ),
     errors.MalformedRequest: Explanation(
-        "What came is not HTTP/1.1, or two readers may take it differently, as with two lengths of a body. The connection "
-        "was closed.",
+        "What came is not HTTP/1.1, or two readers may take it differently, as with two lengths of a body. The "
+        "connection was closed.",
         "Speak plain HTTP/1.1, without TLS, to the service itself; look what stands between.",
         NO,
     ),
