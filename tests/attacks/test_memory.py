@@ -64,7 +64,7 @@ async def pour(service: Service, begin: bytes, more: bytes) -> None:
 async def test_floods(service: Service, name: str) -> None:
     before = service.peak()
     async with asyncio.TaskGroup() as group:
-        for _ in range(3):
+        for _ in range(10):
             group.create_task(pour(service, *FLOODS[name]))
     assert service.is_ready()
     assert service.peak() - before < MOST, f"{(service.peak() - before) / MEBIBYTE:.0f} MiB"
