@@ -118,7 +118,8 @@ def _complete(operation: dict[str, Any], route: str) -> None:
     responses: dict[str, Any] = operation["responses"]
     common = ("X-Request-Id",) if need is None else ("X-Request-Id", "RateLimit", "RateLimit-Policy")
     headers = {name: reference(name, "headers") for name in common}
-    for status, response in responses.items():
+    for status, shared in responses.items():  # by several routes: what is added is of a copy
+        response = responses[status] = dict(shared)
         if status not in UNTIL_WHOLE:
             response["headers"] = {**headers, **response.get("headers", {})}
         if status in links:
