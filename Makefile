@@ -15,7 +15,7 @@ STRAY := .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist pyg
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format types bench chaos openapi lock audit sbom wheel clean distclean
+.PHONY: help run test lint format types bench chaos attacks openapi lock audit sbom wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(VENV)/.installed-dev ## measure (ARGS= for benches; nothing else should
 # SEED=… makes the choices of an earlier session again, MINUTES=… ends it early, ARGS="--only kills:17" plays a chapter.
 chaos: $(VENV)/.installed-dev ## kill, restart and cut the power a thousand times, and judge what is left (SEED=, MINUTES=)
 	$(BIN)/python -m tests.faults.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+attacks: $(VENV)/.installed-dev ## attack a service for five minutes in all known ways (SEED=, MINUTES=)
+	$(BIN)/python -m tests.attacks $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 openapi: $(VENV)/.installed ## write openapi/openapi.json and the examples anew
 	@mkdir -p .cache openapi

@@ -52,6 +52,10 @@ class EventsGone(ServiceError):
 # --- the request is not understood -----------------------------------------------------------------------------------
 
 
+class MalformedRequest(ServiceError):
+    type, status, title = "malformed-request", 400, "This is no request of HTTP/1.1"
+
+
 class MalformedBody(ServiceError):
     type, status, title = "malformed-body", 400, "The body is not valid JSON"
 

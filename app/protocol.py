@@ -1,4 +1,5 @@
-"""uvicorn's HTTP/1.1 protocol with bounds on what comes before a request is whole, which it lacks: bytes and seconds.
+"""uvicorn's HTTP/1.1 protocol with bounds on what comes before a request is whole, which it lacks: bytes and seconds;
+and with nothing written into an answer that is under way.
 
 uvicorn itself closes a connection that is idle between two requests. Its bound on connections (limit_concurrency) is
 not used: beyond it an open stream counts as a request, and answers are a 503 that no EventSource comes back from.
@@ -9,14 +10,20 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .api.problems import response
-from .errors import HeadTooLarge, RequestTooSlow, ServiceError
+from .errors import HeadTooLarge, MalformedRequest, RequestTooSlow, ServiceError
 from .telemetry import Emit, Refused, silent
 
 MAX_HEAD = 64 * 1024
-"""Bytes of request line and headers. A head without end would fill the memory long before any route sees it."""
+"""Bytes of request line and headers. A head without end would fill the memory long before any route sees it; so would
+what follows a chunked body (a trailer), or stands between its pieces."""
+
+MAX_PIPELINED = 100
+"""Requests of one connection that may wait for the answers to those before. One read holds ten thousand small ones,
+which take megabytes for as long as the first is a stream, or an answer that its client does not take."""
 
 
 def _answer(error: ServiceError) -> bytes:
@@ -29,6 +36,9 @@ def _answer(error: ServiceError) -> bytes:
 
 
 TOO_LARGE = _answer(HeadTooLarge("Request line and headers may have 64 KiB together."))
+MALFORMED = _answer(
+    MalformedRequest("What came is not a request of HTTP/1.1, or one that two readers may take differently.")
+)
 TOO_SLOW = _answer(RequestTooSlow("Head and body must each be here within the time that GET /limits tells."))
 
 
@@ -54,25 +64,34 @@ class Phase(Enum):
     NOTHING = "its request is whole"
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """Answers 431 (RFC 6585 §5) and closes when a head has not ended after ``MAX_HEAD`` bytes, and 408 (RFC 9110
-    §15.5.9) when a head or a body has not ended in time.
+class TooManyPipelined(Exception):
+    """Ends the reading of a connection."""
 
-    The read in which a head begins is not counted: its size is bounded (256 KiB). A request that comes in one read, as
-    most do, starts no timer. Nothing is answered to a connection on which nothing was said, as browsers open them in
-    advance, nor where an answer is under way: those are only closed. While the service itself does not read, its client
-    is not late.
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Answers 431 (RFC 6585 §5) and closes when a head, or the trailer of a body, has not ended after ``MAX_HEAD``
+    bytes, and 408 (RFC 9110 §15.5.9) when a head or a body has not ended in time.
+
+    The read in which a head or a trailer begins is not counted: its size is bounded (256 KiB). A request that comes in
+    one read, as most do, starts no timer. What a trailer says is thrown away: it comes after the checks of a proxy, and
+    must not pass for a header (RFC 9110 §6.5.1). Nothing is answered to a connection on which nothing was said, as
+    browsers open them in advance, nor where an answer is under way: those are only closed. While the service itself
+    does not read, its client is not late.
+
+    A wish to speak otherwise (``Upgrade``) is not heard. The parser takes what comes after such a head for another
+    protocol's, also where it is the body, and would go on in the middle of that: it is given the head again without it.
     """
 
     # Slots, because further names in its ``__dict__`` would make that 1.3 KB larger, for each connection.
-    __slots__ = ("_awaited", "_emit", "_head_size", "_heads", "_phase", "_timer", "_waits")
+    __slots__ = ("_awaited", "_emit", "_has_content", "_heads", "_phase", "_size", "_timer", "_waits")
 
     def __init__(self, *args: Any, waits: Waits = WAITS, emit: Emit = silent, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waits, self._emit = waits, emit
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._heads, self._head_size, self._phase = 0, 0, Phase.HEAD
+        self._heads, self._size, self._phase = 0, 0, Phase.HEAD
+        self._has_content = False
         self._timer: asyncio.TimerHandle | None = None
         self._awaited = (self._phase, self._heads)
         super().connection_made(transport)
@@ -83,34 +102,76 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        head = self._heads if self._phase is Phase.HEAD else None
-        super().data_received(data)
-        if head == self._heads and self._phase is Phase.HEAD:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
+        heads, phase, size, self._has_content = self._heads, self._phase, len(data), False
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                data = self._parse(data)
+        except HttpParserError:
+            self._refuse(MALFORMED)
+        if heads == self._heads and phase is self._phase is not Phase.NOTHING and not self._has_content:
+            self._size += size
+            if self._size > MAX_HEAD:
+                self._refuse(TOO_LARGE)
         if self._timer is not None or self._phase is not Phase.NOTHING:
             self._await()
-        elif head is None and self._is_between() and self.timeout_keep_alive_task is None:
-            self._phase = Phase.HEAD  # empty lines between two requests have ended uvicorn's own wait for the next
-            self._await()
+        if self._phase is Phase.NOTHING and self._is_between() and self.timeout_keep_alive_task is None:
+            self._await_next(phase)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._heads += 1
-        self._phase, self._head_size = Phase.HEAD, 0
+        self._phase, self._size = Phase.HEAD, 0
 
     def on_headers_complete(self) -> None:
-        self._phase = Phase.BODY
+        """Raises ``TooManyPipelined``, and nothing more is read."""
+        if self.parser.should_upgrade():
+            return
         super().on_headers_complete()
+        self._phase, self._size = Phase.BODY, 0
+        self.headers = []  # what comes now is a trailer's, and not the request's, which has the list so far
+        if len(self.pipeline) > MAX_PIPELINED:
+            raise TooManyPipelined
+
+    def on_body(self, body: bytes) -> None:
+        self._has_content, self._size = True, 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._phase = Phase.NOTHING
         super().on_message_complete()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """There is nothing to install: the service speaks no WebSocket. The request goes on as plain HTTP."""
+    def _parse(self, data: bytes) -> bytes:
+        """What has to be parsed then. Raises ``HttpParserError``."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            return self._head_without_upgrade() + data[upgrade.args[0] :]
+        return b""
+
+    def _head_without_upgrade(self) -> bytes:
+        """For a parser of its own. Raises ``HttpParserError`` for a tunnel (CONNECT), which is nothing else."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise HttpParserError("there is no tunnel here")
+        fields = [field for field in self.headers if field[0] not in (b"upgrade", b"connection")]
+        if not self.parser.should_keep_alive():
+            fields.append((b"connection", b"close"))
+        version = self.parser.get_http_version().encode()
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, lines)
+
+    def _refuse(self, answer: bytes) -> None:
+        """The connection ends with this answer, or without one where another is under way."""
+        if self.transport.is_closing():
+            return
+        if not self._is_answering():
+            self.transport.write(answer)
+        self.transport.close()
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -127,6 +188,16 @@ class BoundedProtocol(HttpToolsProtocol):
         seconds = self._waits.head if self._phase is Phase.HEAD else self._waits.body
         self._timer = self.loop.call_later(seconds, self._late)
 
+    def _await_next(self, phase: Phase) -> None:
+        """Nothing else ends the connection: what has come in ``phase`` has ended uvicorn's own wait for a request."""
+        if phase is Phase.BODY:  # of a request that was answered before that
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:  # empty lines, which may come again and again
+            self._phase = Phase.HEAD
+            self._await()
+
     def _await_nothing(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -141,8 +212,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._heads:
             self._emit(Refused("slow_head" if self._phase is Phase.HEAD else "slow_body"))
-            if not self._is_answering():
-                self.transport.write(TOO_SLOW)
+            self._refuse(TOO_SLOW)
         self.transport.close()
 
     def _is_between(self) -> bool:
@@ -152,6 +222,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         """Whether bytes of an answer may be on their way, into which no other may be written."""
-        if self._phase is Phase.HEAD:
-            return not self._is_between()
-        return bool(self.cycle.response_started) or bool(self.pipeline)
+        if self._phase is Phase.BODY:
+            return bool(self.cycle.response_started) or bool(self.pipeline)
+        return not self._is_between()

@@ -1,7 +1,7 @@
 """The parts of README.md and of the guide that are made: ``python -m tests.readme`` writes them anew.
 
-The settings come from the code, what survived which attacks from what ``make chaos`` has kept, the figures from what
-``make bench`` has.
+The settings come from the code, what survived which faults from what ``make chaos`` has kept, which attacks got through
+from what ``make attacks`` has, the figures from what ``make bench`` has.
 """
 
 import json
@@ -17,12 +17,16 @@ from pydantic_core import PydanticUndefined
 from pygents_app.explanations.catalogue import catalogue
 from pygents_app.explanations.entry import Kind
 from pygents_app.settings import PREFIX, Settings
+from tests.attacks.topics import table as topics_table
+from tests.attacks.weapons import WEAPONS
 from tests.bench.record import figures_table, medians_table
 
 ROOT = Path(__file__).parents[1]
 README, SPEED = ROOT / "README.md", ROOT / "app" / "guide" / "speed.md"
 PROBLEMS = ROOT / "app" / "guide" / "problems.md"
+SECURITY = ROOT / "app" / "guide" / "security.md"
 RESULTS = Path(__file__).parent / "faults" / "results.json"
+HARM = Path(__file__).parent / "attacks" / "results.json"
 FIGURES = Path(__file__).parent / "bench" / "results.json"
 ATTACKS: Mapping[str, tuple[str, str]] = {
     "kills": ("`kill -9` under load, at any moment or at a named point of the code", "kills"),
@@ -70,6 +74,28 @@ def attacks_table(results: Mapping[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def harm_table(results: Mapping[str, Any]) -> str:
+    rows = ["| what | how often | got through |", "|---|---|---|"]
+    for name, (_, attack, _) in WEAPONS.items():
+        through = sum(what.startswith(f"{name} ") for what in results["through"])
+        rows.append(f"| {attack} | {results['attacks'][name]:,} | {through} |")
+    return "\n".join(rows) + f"\n\n{_harm(results)}\n"
+
+
+def harm_line(results: Mapping[str, Any]) -> str:
+    page = "[A page](app/guide/security.md#what-is-tried-against-it)"
+    return f"{page} tells what is tried against it. {_harm(results)}\n"
+
+
+def _harm(results: Mapping[str, Any]) -> str:
+    machine, through = results["machine"], len(results["through"])
+    return (
+        f"`{results['command']}` made {sum(results['attacks'].values()):,} attacks in {results['seconds']} seconds "
+        f"at {results['commit'][:12]} ({machine['cores']} cores, Python {machine['python']}); "
+        f"{through or 'nothing'} got through, and the process had grown by {results['grown_bytes'] / 2**20:.0f} MiB."
+    )
+
+
 def problems_table(kind: Kind) -> str:
     """What the service itself says at ``/problems``."""
     rows = ["| name | status | meaning | remedy | again |", "|---|---|---|---|---|"]
@@ -89,6 +115,9 @@ def _medians(title: str, metrics: Sequence[str]) -> str:
 BLOCKS: Mapping[str, tuple[Path, Callable[[], str]]] = {
     "settings": (README, settings_table),
     "attacks": (README, lambda: attacks_table(json.loads(RESULTS.read_text()))),
+    "harm": (SECURITY, lambda: harm_table(json.loads(HARM.read_text()))),
+    "harmless": (README, lambda: harm_line(json.loads(HARM.read_text()))),
+    "topics": (SECURITY, topics_table),
     "figures": (README, lambda: figures_table(json.loads(FIGURES.read_text()))),
     **{
         name: (PROBLEMS, partial(problems_table, kind))

@@ -58,6 +58,9 @@ EXAMPLES: tuple[ServiceError, ...] = (
     errors.EventsGone("The events of turn 0198a3c4-7e1b-7cc0-8f5e-0242ac120002 are no longer retained.", earliest=120),
     errors.MalformedBody("The body is not JSON: Expecting value (line 1, column 1).", position=0),
     errors.MalformedCursor("A cursor is 1 to 18 digits, not '-1'."),
+    errors.MalformedRequest(
+        "What came is not a request of HTTP/1.1, or one that two readers may take differently."
+    ),
     errors.MalformedHeader("Idempotency-Key must be given once, as 1 to 255 visible ASCII characters."),
     errors.BodyTooLarge("A body may have 1048576 bytes (max_body).", limit=1048576),
     errors.HeadTooLarge("Request line and headers may have 64 KiB together."),

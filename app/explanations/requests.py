@@ -59,6 +59,12 @@ ERRORS: Mapping[type[ServiceError], Explanation] = {
         "Send back the `id` of an event as it came, or nothing at all.",
         NO,
     ),
+    errors.MalformedRequest: Explanation(
+        "What came is not HTTP/1.1, or two readers may take it differently, as with two lengths of a body. The "
+        "connection was closed.",
+        "Speak plain HTTP/1.1, without TLS, to the service itself; look what stands between.",
+        NO,
+    ),
     errors.MalformedHeader: Explanation(
         "A header that the service reads is not valid or was given twice, such as `Idempotency-Key` or `Prefer`.",
         "The detail names the header and its form.",

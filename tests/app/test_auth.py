@@ -1,6 +1,8 @@
 """Credentials, and what they allow."""
 
+import hmac
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -33,6 +35,51 @@ def test_a_doubled_header_is_nobodys() -> None:
     assert Gate(admin_key=KEY).admit([b"Bearer " + right] * 2, []) is None
     assert Gate(admin_key=KEY).admit([], [right, right]) is None
     assert Gate(admin_key=KEY).admit([b"a", b"b"], [right]) is None
+
+
+class TestTime:
+    """What an answer takes tells nothing of how much of a key was right."""
+
+    def credentials(self) -> tuple[Gate, dict[str, bytes]]:
+        id_, token = new_token()
+        gate = Gate(admin_key=KEY)
+        gate.put(AccessKey(id_, "a", digest_of(token), (Grant(Scope.STREAM_READ),), 0))
+        wrong = "0" if token[-1] != "0" else "1"
+        return gate, {
+            "all but the end": (token[:-1] + wrong).encode(),
+            "the id only": (token[:17] + "f" * 64).encode(),
+            "nothing": new_token()[1].encode(),
+            "half of the settings' key": (KEY[:8] + "x" * 8).encode(),
+            "no key at all": b"x",
+        }
+
+    def test_the_same_comparisons_are_made_whatever_is_wrong(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        gate, credentials = self.credentials()
+        compared: list[tuple[int, int]] = []
+        compare = hmac.compare_digest
+
+        def recorded(one: bytes, other: bytes) -> bool:
+            compared.append((len(one), len(other)))
+            return compare(one, other)
+
+        monkeypatch.setattr(hmac, "compare_digest", recorded)
+        made = set()
+        for credential in credentials.values():
+            assert gate.admit([], [credential]) is None
+            made.add(tuple(compared))
+            compared.clear()
+        assert made == {((32, 32), (32, 32))}, "hashes, whole, and never a secret itself"
+
+    def test_and_they_take_as_long(self) -> None:
+        """By the fastest of many tries in turn. Bytes that are compared one by one would show only in far more."""
+        gate, credentials = self.credentials()
+        best = dict.fromkeys(credentials, 1.0)
+        for _ in range(2000):
+            for name, credential in credentials.items():
+                begun = perf_counter()
+                gate.admit([], [credential])
+                best[name] = min(best[name], perf_counter() - begun)
+        assert max(best.values()) < 3 * min(best.values()), best
 
 
 class TestStoredKeys:

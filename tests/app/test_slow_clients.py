@@ -26,8 +26,8 @@ LATE = b"HTTP/1.1 408 Request Timeout\r\n"
 
 
 class Server:
-    """Answers once it has read the body; on ``/stream`` it answers at once and goes on until ``ended``, and on
-    ``/idle`` it does not read before that."""
+    """Answers once it has read the body, on ``/early`` before that; on ``/stream`` it answers at once and goes on until
+    ``ended``, and on ``/idle`` it does not read before that."""
 
     def __init__(self) -> None:
         self.told: list[Happening] = []
@@ -42,13 +42,14 @@ class Server:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b"begun", "more_body": True})
             await self.ended.wait()
-        else:
+        elif scope["path"] != "/early":
             message: Any = {"more_body": True}
             while message.get("more_body"):
                 message = await receive()
             if message["type"] == "http.disconnect":
                 self.left.set()
                 return
+        if scope["path"] != "/stream":
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"done"})
 
@@ -149,6 +150,19 @@ async def test_a_connection_on_which_nothing_is_said_is_closed_without_a_word() 
 async def test_one_on_which_nothing_more_is_said() -> None:
     async with served(Waits(head=NEVER, body=NEVER), keep_alive=SOON) as server:
         assert (await said(server, [GET])).endswith(b"0\r\n\r\n")
+
+
+async def test_nor_after_a_body_that_came_when_its_request_was_answered() -> None:
+    """A refusal does not wait for it. What comes then ends uvicorn's wait for the next request."""
+    async with served(Waits(head=NEVER, body=NEVER), keep_alive=SOON) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            writer.write(POST.replace(b" / ", b" /early "))
+            assert b"done" in await reader.readuntil(b"0\r\n\r\n")
+            writer.write(b"x" * 1000)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        finally:
+            writer.close()
 
 
 async def test_empty_lines_do_not_keep_a_connection() -> None:

@@ -18,6 +18,11 @@ ROOT = "urn:document"
 TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 EVENTS = "text/event-stream"
+LEAKS = re.compile(
+    r'Traceback|site-packages|\.py\b|File "|sqlite3|SELECT |INSERT INTO|UPDATE |PRAGMA|/(?:home|root|usr|tmp)/',
+    re.ASCII,
+)
+"""What a problem may never tell: where the code is, what it is, what it asks of the database."""
 FRAMEWORK = frozenset({404, 405})
 """What an address or a method that is not there is answered; they are no operations, so nothing describes them."""
 
@@ -49,7 +54,12 @@ class Conformance:
         self._validators: dict[str, Draft202012Validator] = {}
 
     def check(self, answer: Answer) -> None:
-        """Fails the test if the answer is not as described. Knows nothing of addresses that are no operations."""
+        """Fails the test if the answer is not as described, or a problem tells of the service's inside.
+
+        Knows nothing else of addresses that are no operations.
+        """
+        if answer.headers.get("content-type") == PROBLEM:
+            assert not LEAKS.search(answer.body.decode()), answer
         where = self._operation(answer)
         if where is None:
             assert answer.status in FRAMEWORK or answer.status < 400 or _is_refused_by_the_guard(answer), answer

@@ -6,6 +6,7 @@ Only what is sent is narrowed; what answers may look like stays as it is.
 import json
 from typing import Any
 
+from pygents_app.api.guard import PROBES
 from pygents_app.api.install import Application
 from pygents_app.api.openapi import operations, text
 
@@ -32,6 +33,14 @@ def wanting_a_key(document: dict[str, Any]) -> dict[str, Any]:
         if operation.get("security"):
             operation["security"] = [{"bearer": operation["security"][0]["bearer"]}]
     return {**document, "security": [{"bearer": []}]}
+
+
+def shut(document: dict[str, Any]) -> dict[str, Any]:
+    """What is left for somebody without a key: to be told that one is needed. Probes are as they were."""
+    for path, _, operation in operations(document):
+        if path not in PROBES:
+            operation["responses"] = {"401": operation["responses"]["401"]}
+    return document
 
 
 def bounded() -> dict[str, Any]:

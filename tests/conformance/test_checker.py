@@ -66,11 +66,13 @@ def test_what_is_described_passes(answer: Answer) -> None:
         stream(b'event: stream.closing\ndata: {"reason":"tired"}\n\n'),
         Answer("DELETE", "/agents/a", 204, {"x-request-id": "1"}, b"more"),
         Answer("GET", "/nowhere", 418, JSON, b""),
+        problem({**GONE, "detail": "no such table: SELECT name FROM agents"}),
+        problem({**GONE, "detail": 'File "/srv/app/store.py", line 1'}),
     ],
     ids=[
         "status", "header", "content type", "value", "member", "body of a head", "type of a problem",
         "member of a problem", "data of an event", "event of another name", "event without id", "closing", "no content",
-        "status of no address",
+        "status of no address", "a statement", "a place in the code",
     ],
 )  # fmt: skip
 def test_what_is_not_described_is_found(answer: Answer) -> None:

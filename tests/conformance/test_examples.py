@@ -73,7 +73,7 @@ def test_they_are_as_described() -> None:
 
 
 def test_each_is_shown_somewhere() -> None:
-    elsewhere = {"method-not-allowed", "turn-error"}
+    elsewhere = {"method-not-allowed", "malformed-request", "turn-error"}
     assert {name for _, name in shown()} | elsewhere == set(EXAMPLES)
 
 
@@ -81,6 +81,7 @@ def test_those_that_no_operation_shows_are_as_described_too() -> None:
     checks = Conformance(DOCUMENT)
     assert not checks.problems("#/components/schemas/Turn", EXAMPLES["turn-error"])
     assert not checks.problems("#/components/schemas/MethodNotAllowedProblem", EXAMPLES["method-not-allowed"])
+    assert not checks.problems("#/components/schemas/MalformedRequestProblem", EXAMPLES["malformed-request"])
 
 
 def test_an_agent(caller: Caller) -> None:

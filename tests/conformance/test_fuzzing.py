@@ -8,20 +8,23 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conformance.narrowed import bounded, informed, plain, wanting_a_key
+from tests.conformance.narrowed import bounded, informed, plain, shut, wanting_a_key
 from tests.conftest import STRICT
 from tests.service import Service, serving
 
 HERE = Path(__file__).parent
 KEY = "a-key-for-the-tests-0123456789"
+ADMIN = {"Authorization": f"Bearer {KEY}"}
+NARROW = ["agents:read@a*", "turns:write@code", "stream:read@a0"]
+"""Scopes with which some is allowed, some refused, and some not there."""
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 SEED = os.environ.get("FUZZ_SEED", "1" if STRICT else str(random.randint(1, 10**6)))
 SECONDS = 300.0
@@ -30,28 +33,30 @@ FINITE = ("--exclude-operation-id", ENDLESS)
 PATIENT = ("--request-timeout", "70")
 """For the document as it is: a wait for a turn's end may be one of 60 seconds."""
 NOT_EVERYTHING_FITS = ("--exclude-checks", "positive_data_acceptance")
+WITHOUT_ONE = ("--exclude-checks", "positive_data_acceptance,negative_data_rejection,missing_required_header")
+"""Nothing that is sent makes a difference then."""
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
 
 @dataclass(frozen=True)
 class Target:
-    """A service to fuzz."""
+    """A service to fuzz; ``key`` is what is sent with each request, if that is not empty."""
 
     service: Service
-    locked: bool
     folder: Path
+    key: str = KEY
 
     def fuzz(self, document: Mapping[str, Any], *arguments: str) -> None:
         """Run ``schemathesis`` with further arguments. Fails if it finds anything."""
         path = self.folder / "openapi.json"
         path.write_text(json.dumps(document))
-        key = ["--header", f"Authorization: Bearer {KEY}"] if self.locked else []
+        key = ["--header", f"Authorization: Bearer {self.key}"] if self.key else []
         command = [
             str(SCHEMATHESIS), "--config-file", str(HERE / "schemathesis.toml"), "--no-color", "run", str(path),
             "--url", self.service.url, "--seed", SEED, "--continue-on-failure", "--no-shrink", *key, *arguments,
         ]  # fmt: skip
-        self._resume(key)
+        self._resume()
         print(f"seed {SEED}: {' '.join(command)}")
         ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS, check=False)
         print(ran.stdout, ran.stderr)
@@ -59,10 +64,9 @@ class Target:
         assert " passed" in ran.stdout
         assert self.service.is_ready()
 
-    def _resume(self, key: Sequence[str]) -> None:
+    def _resume(self) -> None:
         """Whatever was fuzzed before may have paused the agent, and then no turn of it would end."""
-        headers = dict(header.split(": ") for header in key[1:])
-        answer = httpx.post(f"{self.service.url}/agents/code/resume", headers=headers, trust_env=False)
+        answer = httpx.post(f"{self.service.url}/agents/code/resume", headers=ADMIN, trust_env=False)
         assert answer.status_code == 200
 
 
@@ -71,14 +75,14 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """With a key from the first request on: one that is made by a request would close the service to the others."""
     folder = tmp_path_factory.mktemp("server")
     with serving(folder, HERE / "tools.py", settings={"admin_key": KEY}) as service:
-        yield Target(service, locked=True, folder=folder)
+        yield Target(service, folder)
 
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Target]:
     """A service that wants a key."""
     with serving(tmp_path, HERE / "tools.py", settings={"admin_key": KEY}) as service:
-        yield Target(service, locked=True, folder=tmp_path)
+        yield Target(service, tmp_path)
 
 
 def test_what_is_valid_is_accepted(target: Target) -> None:
@@ -115,6 +119,28 @@ def test_turns_answered_with_their_events(target: Target) -> None:
 def test_a_key_is_asked_for_everywhere(locked: Target) -> None:
     its = ("--phases", "fuzzing", "--mode", "positive", "--max-examples", "3")
     locked.fuzz(wanting_a_key(informed()), *FINITE, *its)
+
+
+def with_a_narrow_key(target: Target) -> Target:
+    made = httpx.post(f"{target.service.url}/keys", headers=ADMIN, json={"scopes": NARROW}, trust_env=False)
+    return replace(target, key=made.json()["key"])
+
+
+def test_with_a_narrow_key_it_is_answered_as_described(target: Target) -> None:
+    its = ("--phases", "fuzzing", "--mode", "positive", "--max-examples", "3")
+    with_a_narrow_key(target).fuzz(bounded(), *FINITE, *NOT_EVERYTHING_FITS, *its)
+
+
+def test_without_a_key_nothing_is_to_be_had(target: Target) -> None:
+    its = ("--phases", "fuzzing", "--max-examples", "2")
+    replace(target, key="").fuzz(shut(plain()), *WITHOUT_ONE, *its)
+
+
+@pytest.mark.slow
+def test_keys_for_long(target: Target) -> None:
+    its = ("--phases", "fuzzing", "--max-examples", "40")
+    with_a_narrow_key(target).fuzz(bounded(), *FINITE, *NOT_EVERYTHING_FITS, *PATIENT, *its)
+    replace(target, key="").fuzz(shut(plain()), *WITHOUT_ONE, *its)
 
 
 @pytest.mark.slow

@@ -7,18 +7,13 @@ fails: ``make chaos ARGS="--only kills:17" SEED=…`` plays that chapter again, 
 import argparse
 import asyncio
 import json
-import os
-import platform
 import secrets
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -26,6 +21,7 @@ from typing import Any, NamedTuple
 from tests.faults.chaos import disasters, floods, outages, power
 from tests.faults.chaos.campaign import mixed
 from tests.faults.chaos.server import ROOT
+from tests.provenance import commit, machine
 
 RESULTS = ROOT / "tests" / "faults" / "results.json"
 Campaign = Callable[[Path, str, int], Awaitable[Counter[str]]]
@@ -59,7 +55,7 @@ class Session:
     """Chapters of all goals in turn, so that a short time does some of each."""
 
     def __init__(self, seed: str, minutes: float | None, only: list[str]) -> None:
-        self._seed, self._begun, self._commit = seed, monotonic(), _commit()
+        self._seed, self._begun, self._commit = seed, monotonic(), commit()
         self._until = self._begun + minutes * 60 if minutes is not None else float("inf")
         self._only = dict(part.partition(":")[::2] for part in only) or dict.fromkeys(GOALS, "")
         self.counts: dict[str, Counter[str]] = {}
@@ -104,29 +100,12 @@ class Session:
             "commit": self._commit,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": self.seconds,
-            "machine": _machine(),
+            "machine": machine(),
             "goals": {name: {"goal": goal.goal, "reached": self.counts.get(name, Counter())[goal.counted]}
                       for name, goal in GOALS.items()},
             "counts": {name: dict(sorted(counts.items())) for name, counts in self.counts.items()},
             "failures": self.failures,
         }  # fmt: skip
-
-
-def _commit() -> str:
-    git = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=False)
-    changed = git(["git", "status", "--porcelain", "app", "pygents_core"]).stdout.strip()
-    return git(["git", "rev-parse", "HEAD"]).stdout.strip() + (" with changes" if changed else "")
-
-
-def _machine() -> dict[str, object]:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cpu": models[0].partition(": ")[2] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-    }
 
 
 def main() -> int:
