@@ -143,6 +143,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = Phase.NOTHING
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Nothing further is read while requests wait: uvicorn would go on after each answer."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
+
     def _parse(self, data: bytes) -> bytes:
         """What has to be parsed then. Raises ``HttpParserError``."""
         try:
