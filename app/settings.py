@@ -115,7 +115,7 @@ class Settings(BaseModel):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host == "localhost" or _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @model_validator(mode="after")
     def _key_is_usable(self) -> Self:
@@ -180,7 +180,7 @@ def is_trustworthy(url: str) -> bool:
         return False
     if not re.fullmatch(r"[!-~]+", url) or not host or parts.username is not None or parts.fragment:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and (host == "localhost" or _is_loopback(host)))
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
 def no_key(host: str) -> StartupError:
@@ -332,8 +332,9 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     return f"The setting {field} ({PREFIX}{field.upper()}){shown} is not valid: {message}."
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether it means this machine and can mean no other."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
