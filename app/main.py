@@ -131,6 +131,7 @@ class Service:
             blocked=len(dispatcher.blocks()),
             exhausted=dispatcher.exhausted,
             draining=dispatcher.draining,
+            pending=self._store.pending_seconds(),
         )
 
     async def start(self) -> None:

@@ -17,6 +17,12 @@ class Committed(NamedTuple):
     seconds: float
 
 
+class CommitFailed(NamedTuple):
+    """A batch could not be committed as a whole. ``reason`` is the type of the problem. On the committer's thread."""
+
+    reason: str
+
+
 class Entered(NamedTuple):
     """A begun turn has come to its tool's code, ``seconds`` after it began. On a worker's thread."""
 
@@ -69,7 +75,7 @@ class Blocked(NamedTuple):
     agent: str | None
 
 
-Happening = Committed | Entered | Answered | Replayed | Dropped | Refused | Lagged | Blocked
+Happening = Committed | CommitFailed | Entered | Answered | Replayed | Dropped | Refused | Lagged | Blocked
 Emit = Callable[[Happening], None]
 
 H = TypeVar("H", bound=Happening)

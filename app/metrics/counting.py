@@ -4,7 +4,20 @@ from typing import get_args
 
 from ..model import EventType, Head, Turn
 from ..ports import Notice
-from ..telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Limit, Refused, Replayed, Telemetry
+from ..errors import Damaged, ServiceError, StoreFull, Unavailable
+from ..telemetry import (
+    Answered,
+    Blocked,
+    Committed,
+    CommitFailed,
+    Dropped,
+    Entered,
+    Lagged,
+    Limit,
+    Refused,
+    Replayed,
+    Telemetry,
+)
 from .tallies import OTHER, Bounded, Counter, Histogram
 
 GROUP = "group"
@@ -36,6 +49,9 @@ class Counting:
         )  # fmt: skip
         self.batches = Histogram("pygents_commit_commands", "Commands that were committed together.", SIZES)
         self.committing = Histogram("pygents_commit_duration_seconds", "Of a commit, with its fsync.", QUICK)
+        self.failures = Counter(
+            "pygents_commit_failures", "Commits that failed, by the problem that it was.", "reason"
+        )
         self.pages = Counter("pygents_replay_reads", "Pages that were read from the store for streams.")
         self.replayed = Counter("pygents_replayed_events", "Events in those pages.")
         self.dropped = Counter("pygents_streams_dropped", "Streams that were cut because their client took nothing.")
@@ -47,16 +63,19 @@ class Counting:
         self._groups = Bounded(MOST_GROUPS)
         self.families: tuple[Counter | Histogram, ...] = (
             self.events, self.ended, self.again, self.wait, self.start, self.duration, self.requests,
-            self.batches, self.committing, self.pages, self.replayed, self.dropped, self.refused, self.lag,
+            self.batches, self.committing, self.failures, self.pages, self.replayed, self.dropped, self.refused, self.lag,
             self.blocks,
         )  # fmt: skip
         for type_ in EventType:
             self.events.add((type_.value,), 0)
+        for problem in (StoreFull, Unavailable, Damaged, ServiceError):
+            self.failures.add((problem.type,), 0)
         for limit in get_args(Limit):
             self.refused.add((limit,), 0)
 
     def listen(self, telemetry: Telemetry) -> None:
         telemetry.attach(Committed, self._committed)
+        telemetry.attach(CommitFailed, lambda failed: self.failures.add((failed.reason,)))
         telemetry.attach(Entered, lambda entered: self.start.observe(entered.seconds))
         telemetry.attach(Answered, self._answered)
         telemetry.attach(Replayed, self._replayed)

@@ -37,8 +37,14 @@ Answer = Decision | Exception
 """What became of a command: what was decided and committed, or why nothing of it was written."""
 
 
-def apply_batch(engine: Engine, commands: Sequence[Command], now: int) -> list[Answer]:
-    """Commit ``commands`` together, in their order. Never raises.
+def apply_batch(
+    engine: Engine,
+    commands: Sequence[Command],
+    now: int,
+    *,
+    failed: Callable[[Exception], None] = lambda why: None,
+) -> list[Answer]:
+    """Commit ``commands`` together, in their order; ``failed`` is told why that could not be. Never raises.
 
     A refusal by ``decide`` is the answer of that command alone. If the engine fails, all are decided again one by one,
     once, so that a command that cannot be stored does not take its neighbours with it.
@@ -46,12 +52,14 @@ def apply_batch(engine: Engine, commands: Sequence[Command], now: int) -> list[A
     try:
         engine.rows.begin()
     except Exception as error:
-        return _nothing(engine, error, len(commands))
+        answers = _nothing(engine, error, len(commands))
+        failed(answers[0])
+        return answers
     try:
         answers = [apply(engine.rows, command, now) for command in commands]
         engine.rows.commit()
     except Exception as error:
-        engine.explain(error)  # ends the process, if this is an error after which nothing can be relied upon
+        failed(engine.explain(error))  # which ends the process after an error that leaves nothing to rely upon
         engine.rows.rollback()
         log.warning("a commit of %d commands failed (%s); they are decided again one by one", len(commands), error)
         return _one_by_one(engine, commands, now)
