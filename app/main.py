@@ -47,7 +47,7 @@ from .runtime.tickets import Tickets
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
-from .settings import Settings, no_key
+from .settings import Settings, no_key, no_verifier
 from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.places import Places
@@ -207,7 +207,7 @@ def _tokens(settings: Settings) -> "Tokens | None":
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in {"jwt", "cryptography"}:
             raise
-        raise StartupError("PYGENTS_JWT_ISSUER needs what verifies tokens: pip install 'pygents[jwt]'") from None
+        raise no_verifier() from None
     fetcher = Fetcher(issuer=settings.jwt_issuer, jwks_url=settings.jwt_jwks_url)
     trust = Trust(settings.jwt_issuer, settings.jwt_audience, settings.jwt_scope_claim)
     return Tokens(trust=trust, keyring=Keyring(fetch=fetcher.fetch))

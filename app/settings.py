@@ -147,7 +147,7 @@ class Settings(BaseModel):
 
     def printable(self) -> dict[str, Any]:
         """By name, as JSON, without what is secret: keys, and the user and password of a store's URL."""
-        return self.model_dump(mode="json") | {"store": re.sub(r"(?<=://)[^/]*@", "***@", self.store)}
+        return self.model_dump(mode="json") | {"store": masked(self.store)}
 
 
 class Origin(NamedTuple):
@@ -183,6 +183,16 @@ def is_trustworthy(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
+def masked(url: str) -> str:
+    """A store's URL without user and password, in which there may be anything; the path of a file may have an ``@``."""
+    return url if url.startswith("sqlite:///") else re.sub(r"(?<=://).*@", "***@", url, flags=re.DOTALL)
+
+
+def no_verifier() -> StartupError:
+    """Why a service that trusts an issuer is not served without what its tokens are verified with."""
+    return StartupError("PYGENTS_JWT_ISSUER needs what verifies tokens: pip install 'pygents[jwt]'")
+
+
 def no_key(host: str) -> StartupError:
     """Why a service that needs a key is not served without."""
     return StartupError(
@@ -212,11 +222,11 @@ def collect(
     folder: Path | None = None,
 ) -> Collected:
     """The same as ``load``, and where each setting has come from."""
-    folder = folder or Path.cwd()
+    folder = folder or Path()
     sources = (
         _flags(flags or {}),
         _variables(_without_failpoints(os.environ if environ is None else environ), "the environment"),
-        _variables(_dotenv(folder / ".env"), ".env"),
+        _variables(dotenv(folder / ".env"), ".env"),
         _toml(folder / "pygents.toml"),
     )
     merged: dict[str, Given] = {}
@@ -280,30 +290,33 @@ def _read_secret(name: str, path: str) -> str:
 
 
 def _read(path: Path) -> str:
+    """"" if there is no such file."""
     try:
         return path.read_text("utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise StartupError(f"{path.name} cannot be read ({reason}).") from None
 
 
-def _dotenv(path: Path) -> dict[str, str | None]:
-    if not path.is_file():
+def dotenv(path: Path) -> dict[str, str | None]:
+    if not (text := _read(path)):
         return {}
     from io import StringIO  # noqa: PLC0415 (most starts need neither this nor the other two)
 
     from dotenv import dotenv_values  # noqa: PLC0415
 
-    return dotenv_values(stream=StringIO(_read(path)))
+    return dotenv_values(stream=StringIO(text))
 
 
 def _toml(path: Path) -> dict[str, Given]:
-    if not path.is_file():
+    if not (text := _read(path)):
         return {}
     import tomllib  # noqa: PLC0415
 
     try:
-        values = tomllib.loads(_read(path))
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StartupError(f"pygents.toml is not valid TOML: {error}") from None
     for name in values:

@@ -31,6 +31,8 @@ def backup(target: Path, *, url: str | None, store: str | None) -> None:
             _copy(database_of(store), part, store)
         part.replace(target)
     except OSError as error:
+        if error.filename not in {None, str(part), str(target)}:  # it is not what is written
+            raise
         raise StartupError(f"{target} cannot be written ({error.strerror}).") from None
     finally:
         part.unlink(missing_ok=True)

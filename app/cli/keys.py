@@ -29,8 +29,9 @@ from ..ports import Store
 from ..runtime.keys import Keys
 from ..settings import Settings
 from ..store.lockfile import LockFile
+from ..store.naming import SQLITE
 from ..store.opening import open_store
-from .files import SQLITE, database_of
+from .files import database_of
 from .remote import by_proxy, key_headers, own_url
 
 T = TypeVar("T")

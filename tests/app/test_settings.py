@@ -180,3 +180,12 @@ class TestBind:
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
     def test_loopback(self, tmp_path: Path, host: str) -> None:
         assert load({"host": host}, environ={}, folder=tmp_path).loopback
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [("postgresql://u:secret@host/db", "postgresql://***@host/db"), ("mysql://u:sec/re@t@host/db", "mysql://***@host/db"),
+     ("sqlite:////data/a@b/x.db", "sqlite:////data/a@b/x.db"), ("memory://", "memory://")],
+)  # fmt: skip
+def test_a_store_is_shown_without_its_password(store: str, shown: str) -> None:
+    assert Settings(store=store).printable()["store"] == shown
