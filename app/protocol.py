@@ -13,13 +13,10 @@ from typing import Any, NamedTuple, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .api.heads import MOST_BYTES as MAX_HEAD
 from .api.problems import response
 from .errors import HeadTooLarge, MalformedRequest, RequestTooSlow, ServiceError
 from .telemetry import Emit, Refused, silent
-
-MAX_HEAD = 64 * 1024
-"""Bytes of request line and headers. A head without end would fill the memory long before any route sees it; so would
-what follows a chunked body (a trailer), or stands between its pieces."""
 
 MAX_PIPELINED = 100
 """Requests of one connection that may wait for the answers to those before. One read holds ten thousand small ones,

@@ -4,18 +4,17 @@ Nothing is ignored silently: a variable or key that looks like one of these sett
 nearest known name. Variables of others under the same prefix (the client's, Kubernetes' service links) are left alone.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from .errors import StartupError
 from .failpoints import VARIABLE as FAILPOINTS
+from .urls import HOST, ORIGIN, is_loopback, is_trustworthy, masked
 
 PREFIX = "PYGENTS_"
 CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
@@ -23,7 +22,6 @@ CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
 SECRETS = frozenset({"admin_key", "store"})
 """Settings that may come from a file named by ``PYGENTS_…_FILE``, and whose values are never printed."""
 
-ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 SERVICE_LINK = re.compile(
     r"PYGENTS_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -125,6 +123,16 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _hosts_are_exact(self) -> Self:
+        for host in self.allowed_hosts:
+            if not HOST.fullmatch(host):
+                raise ValueError(
+                    "allowed_hosts must be exact names, or addresses (pygents.example.org, [::1]), without scheme, "
+                    f"path or wildcard, not {host[:80]!r}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _origins_are_exact(self) -> Self:
         for origin in self.cors_origins:
             if not ORIGIN.fullmatch(origin):
@@ -169,23 +177,6 @@ class Collected(NamedTuple):
 
     settings: Settings
     origins: Mapping[str, Origin]
-
-
-def is_trustworthy(url: str) -> bool:
-    """Whether what is fetched from there is what its owner has put there: by https, or on this machine."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # of which either may be none that can be
-    except ValueError:
-        return False
-    if not re.fullmatch(r"[!-~]+", url) or not host or parts.username is not None or parts.fragment:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-
-
-def masked(url: str) -> str:
-    """A store's URL without user and password, in which there may be anything; the path of a file may have an ``@``."""
-    return url if url.startswith("sqlite:///") else re.sub(r"(?<=://).*@", "***@", url, flags=re.DOTALL)
 
 
 def no_verifier() -> StartupError:
@@ -290,7 +281,7 @@ def _read_secret(name: str, path: str) -> str:
 
 
 def _read(path: Path) -> str:
-    """"" if there is no such file."""
+    """ "" if there is no such file."""
     try:
         return path.read_text("utf-8")
     except (FileNotFoundError, IsADirectoryError):
@@ -343,11 +334,3 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     field = str(first["loc"][0])
     shown = "" if field in SECRETS else f" ({str(given.get(field))[:80]!r})"
     return f"The setting {field} ({PREFIX}{field.upper()}){shown} is not valid: {message}."
-
-
-def is_loopback(host: str) -> bool:
-    """Whether it means this machine and can mean no other."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -50,8 +50,6 @@ class Replayed(NamedTuple):
 class Dropped(NamedTuple):
     """A stream was cut because its client did not take what it was sent. On the HTTP loop."""
 
-    agent: str
-
 
 Limit = Literal["rate", "turns", "wrong_keys", "streams", "slow_head", "slow_body"]
 
@@ -71,8 +69,6 @@ class Lagged(NamedTuple):
 
 class Blocked(NamedTuple):
     """Code was found that does not give its event loop back. On the HTTP loop."""
-
-    agent: str | None
 
 
 Happening = Committed | CommitFailed | Entered | Answered | Replayed | Dropped | Refused | Lagged | Blocked

@@ -153,7 +153,9 @@ def _files(database: Path) -> Iterator[Finding]:
 
 
 def _readable(path: Path | None) -> Iterator[Finding]:
-    if path is not None and path.is_file() and (finding := findings.of_secret_file(str(path), path.stat().st_mode)) is not None:
+    if path is None or not path.is_file():
+        return
+    if (finding := findings.of_secret_file(str(path), path.stat().st_mode)) is not None:
         yield finding
 
 

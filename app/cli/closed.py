@@ -15,7 +15,7 @@ def check(settings: Settings) -> None:
 
 
 def refusals(settings: Settings) -> Iterator[StartupError]:
-    """A store that is none, an issuer whose tokens nothing can verify, and what others could come into without a key."""
+    """A store that is none, tokens that nothing can verify, and what others could come into without a key."""
     try:
         file_of(settings.store)
     except StartupError as error:

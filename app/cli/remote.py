@@ -3,7 +3,8 @@
 import os
 from urllib.parse import urlsplit
 
-from ..settings import Settings, is_loopback
+from ..settings import Settings
+from ..urls import is_loopback
 from .addresses import local_url
 
 

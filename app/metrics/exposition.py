@@ -35,7 +35,10 @@ class Exposition:
         self._one_at_a_time = asyncio.Lock()
 
     async def text(self, *, ready: bool) -> bytes:
-        """All metrics, now; ``ready`` as it was just found. Those of the store are left out while it cannot be read; nothing else depends on it."""
+        """All metrics, now; ``ready`` as it was just found.
+
+        Those of the store are left out while it cannot be read; nothing else depends on it.
+        """
         async with self._one_at_a_time:  # each reads the store: a crowd that asks must not crowd out the readers
             gauges = [gauge_of_readiness(ready), *gauges_of(self._figures())]
             gauges += gauges_of_store(await self._measured(), self._clock)

@@ -12,7 +12,7 @@ from ..commands import Command
 from ..errors import ServiceError, Unavailable
 from ..model import Event, ListedAgent, Page, PlacedTurn, Trace, TurnRef, TurnStatus
 from ..ports import Listener, Measures, OldLogs
-from ..telemetry import Committed, CommitFailed, Emit, silent
+from ..telemetry import CommitFailed, Committed, Emit, silent
 from .access import all_keys
 from .committer import Committer
 from .engine import Engine

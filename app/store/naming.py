@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import StartupError
-from ..settings import masked
+from ..urls import masked
 
 SQLITE = "sqlite:///"
 ALLOWED = "sqlite:///./pygents.db (relative), sqlite:////absolute/path.db (four slashes) or memory://"

@@ -1,4 +1,4 @@
-"""A disk that hangs or is full is seen by whoever watches the service from outside: the figures, not only the probes."""
+"""A disk that hangs or is full is seen by whoever watches the service: by its figures, not only by its probes."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pygents_app.cli import findings
 from pygents_app.cli.findings import State
 from pygents_app.store.lockfile import LockFile, holder
 from tests.app.cli.test_cli import run
+from tests.helpers import eventually_sync
 from tests.service import serving
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -98,6 +101,17 @@ class TestMachine:
             assert looked(tmp_path, str(service.database))["server"][0]["text"].startswith(f"process {service.pid} ")
             service.kill()
             assert looked(tmp_path)["server"][0]["text"] == "none uses the database now"
+
+    def test_a_server_that_is_not_ready(self, tmp_path: Path) -> None:
+        with serving(tmp_path, "--demo", settings={"drain": 60}) as service:
+            turn = {"tool": "count", "kwargs": {"to": 10_000}}
+            assert httpx.post(f"{service.url}/agents/counter/turns", json=turn, trust_env=False).status_code == 202
+            service.signal(signal.SIGTERM)
+            ready = f"{service.url}/readyz"
+            eventually_sync(lambda: httpx.get(ready, trust_env=False).status_code == 503)
+            (found,) = looked(tmp_path, PYGENTS_PORT=str(service.port))["server"]
+            assert found["state"] == "warning"
+            assert "is not ready: draining." in found["text"]
 
     @pytest.mark.parametrize("store", ["sqlite://pygents.db", "postgresql://u:s/ecret@host/name"])
     def test_a_store_that_is_none(self, tmp_path: Path, store: str) -> None:

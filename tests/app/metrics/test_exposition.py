@@ -119,6 +119,17 @@ class TestCounts:
         assert scraped.grown("pygents_commit_duration_seconds_count") >= 6
         assert scraped.grown("pygents_commit_commands_sum") >= 6
 
+    def test_failures_of_a_group_are_there_before_the_first(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(AGENTS)
+        with serving(tmp_path, "mine.py") as service:
+            create(service, "counted", group="support")
+            service.stop()
+            service.start()
+            found = Scraped(service).before
+        for group in ("", "support"):
+            key = ("pygents_turns_ended_total", frozenset({"group": group, "stop_reason": "error"}.items()))
+            assert found[key] == 0
+
     def test_requests_by_pattern(self, service: Service, scraped: Scraped) -> None:
         post(service, "greeter", "greet")
         name = "pygents_request_duration_seconds_count"

@@ -106,7 +106,6 @@ class TestBatches:
         await asyncio.gather(*(committer.execute(Pause("a")) for _ in range(50)))
         assert len(apply.batches) == len(calls) == 1
 
-
     async def test_how_long_it_takes_is_known_while_it_does(self, committer: Committer, apply: Apply) -> None:
         assert committer.pending_seconds == 0
         apply.gate.clear()

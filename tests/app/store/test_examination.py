@@ -53,7 +53,7 @@ async def test_a_file_of_another_build_is_not_called_damaged(filled: Path) -> No
         examine(filled)
 
 
-async def test_what_is_no_database_is_told_once(path: Path) -> None:
+def test_what_is_no_database_is_told_once(path: Path) -> None:
     path.write_bytes(b"garbage" * 1000)
     problems = examine(path).problems
     assert len(problems) == len(set(problems))
