@@ -109,4 +109,4 @@ class TestAudit:
         assert failed("").code == 2
 
     def test_the_makefile_asks_about_what_is_shipped(self) -> None:
-        assert "tests.supply.audit requirements.lock" in (Path(ROOT) / "Makefile").read_text()
+        assert "tests.supply.audit extras.lock" in (Path(ROOT) / "Makefile").read_text()

@@ -186,8 +186,8 @@ async def test_attempts_that_fail_say_why_and_are_in_one_trace(caller: Caller, c
     assert (second.error, second.attributes["pygents.turn.stop_reason"]) == (False, "completed")
     assert {first.trace, second.trace} == {TRACE}
     assert first.parent == second.parent
-    await caller.ended(await post(caller, "look_up", headers={"traceparent": TRACEPARENT}))
-    await eventually(lambda: collector.spans("execute_tool look_up"), timeout=10)
+    await caller.ended(await post(caller, "ask", headers={"traceparent": TRACEPARENT}))
+    await eventually(lambda: collector.spans("execute_tool ask"), timeout=10)
     waits = [span for span in collector.spans("queue desk") if span.attributes["messaging.message.id"] == turn]
     assert all(span.end <= first.end for span in waits), "of a further attempt nothing is told"
 
