@@ -37,12 +37,15 @@ Answer = Decision | Exception
 """What became of a command: what was decided and committed, or why nothing of it was written."""
 
 
+Failed = Callable[[Exception], None]
+
+
 def apply_batch(
     engine: Engine,
     commands: Sequence[Command],
     now: int,
     *,
-    failed: Callable[[Exception], None] = lambda why: None,
+    failed: Failed = lambda why: None,
 ) -> list[Answer]:
     """Commit ``commands`` together, in their order; ``failed`` is told why that could not be. Never raises.
 
@@ -52,9 +55,7 @@ def apply_batch(
     try:
         engine.rows.begin()
     except Exception as error:
-        answers = _nothing(engine, error, len(commands))
-        failed(answers[0])
-        return answers
+        return _nothing(engine, error, len(commands), failed)
     try:
         answers = [apply(engine.rows, command, now) for command in commands]
         engine.rows.commit()
@@ -88,10 +89,11 @@ def _alone(engine: Engine, command: Command, now: int) -> Answer:
     return answer
 
 
-def _nothing(engine: Engine, error: Exception, count: int) -> list[Answer]:
-    answers: list[Answer] = [engine.explain(error) for _ in range(count)]
+def _nothing(engine: Engine, error: Exception, count: int, failed: Failed = lambda why: None) -> list[Answer]:
+    explained = [engine.explain(error) for _ in range(count)]
     engine.rows.rollback()
-    return answers
+    failed(explained[0])
+    return list(explained)
 
 
 def apply(rows: Rows, command: Command, now: int) -> Answer:
