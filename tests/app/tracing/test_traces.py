@@ -176,8 +176,7 @@ async def test_what_a_caller_does_not_sample_is_not_sent(caller: Caller, collect
 
 
 async def test_attempts_that_fail_say_why_and_are_in_one_trace(caller: Caller, collector: Collector) -> None:
-    submitted = await post(caller, "second_time", headers={"traceparent": TRACEPARENT})
-    turn = (await caller.ended(submitted))["id"]
+    await caller.ended(await post(caller, "second_time", headers={"traceparent": TRACEPARENT}))
     await eventually(lambda: len(collector.spans("execute_tool second_time")) == 2, timeout=10)
     first, second = collector.spans("execute_tool second_time")
     assert (first.attributes["pygents.turn.attempt"], second.attributes["pygents.turn.attempt"]) == (1, 2)
@@ -186,10 +185,6 @@ async def test_attempts_that_fail_say_why_and_are_in_one_trace(caller: Caller, c
     assert (second.error, second.attributes["pygents.turn.stop_reason"]) == (False, "completed")
     assert {first.trace, second.trace} == {TRACE}
     assert first.parent == second.parent
-    await caller.ended(await post(caller, "ask", headers={"traceparent": TRACEPARENT}))
-    await eventually(lambda: collector.spans("execute_tool ask"), timeout=10)
-    waits = [span for span in collector.spans("queue desk") if span.attributes["messaging.message.id"] == turn]
-    assert all(span.end <= first.end for span in waits), "of a further attempt nothing is told"
 
 
 async def test_how_a_turn_ended_is_on_its_span(caller: Caller, collector: Collector, tmp_path: Path) -> None:
