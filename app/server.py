@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import socket
 import sys
@@ -15,7 +14,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from .errors import ServiceError, StartupError, StoreFull, Unavailable
-from .logs.seldom import Seldom
 from .logs.stderr import log_to_stderr
 from .main import Service
 from .protocol import BoundedProtocol, Waits
@@ -23,8 +21,6 @@ from .settings import Settings
 
 IDLE_SECONDS = 5
 """How long a connection is kept between two requests. Proxies must let go of theirs sooner, or a request is lost."""
-GARBAGE = "Invalid HTTP request received."
-"""What uvicorn logs of each connection that says something else than HTTP."""
 PYTHONS_SWITCH_SECONDS, SWITCH_SECONDS = 0.005, 0.001
 
 
@@ -98,7 +94,6 @@ def serve(
     Raises ``StartupError`` if the service cannot start.
     """
     log_to_stderr(settings.log, settings.log_format)
-    logging.getLogger("uvicorn.error").addFilter(Seldom(GARBAGE))
     share_interpreter()
     service: Service = app.state.service
     config = uvicorn.Config(
