@@ -62,13 +62,15 @@ lock: $(VENV)/bin/python ## resolve the dependencies anew into the lock files (U
 		$(if $(UPGRADE),--upgrade) --group build -o requirements.lock
 	.cache/uv/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group build --group dev --extra otel --extra jwt -c requirements.lock -o tests/requirements.lock
+	.cache/uv/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet \
+		$(if $(UPGRADE),--upgrade) --group build --extra otel --extra jwt -c tests/requirements.lock -o extras.lock
 	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group pyproject.toml:generator -o tests/conformance/generator.lock
 	.cache/uv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --quiet \
 		$(if $(UPGRADE),--upgrade) --group pyproject.toml:plots -o tests/bench/plots.lock
 
 audit: $(VENV)/.installed-dev .cache/audit/.installed ## ask whether what is locked has known vulnerabilities (needs a database of them)
-	@$(BIN)/python -m tests.supply.audit requirements.lock
+	@$(BIN)/python -m tests.supply.audit extras.lock
 
 sbom: $(VENV)/.installed-dev ## write dist/pygents.cdx.json, the bill of materials of what is locked (CycloneDX)
 	@mkdir -p dist

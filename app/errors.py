@@ -241,6 +241,14 @@ class Fenced(ServiceError):
 
 
 class StartupError(ServiceError):
-    """Why the service does not start, in one line that says what to do. The CLI prints it and exits with 2."""
+    """Why the service does not start, in one line that says what to do. The CLI prints it and exits with 2.
+
+    ``passes``: it may pass without anybody's doing, so that whoever starts services should try again. The CLI exits
+    with 75 (EX_TEMPFAIL of sysexits.h).
+    """
 
     type, status, title = "startup", 500, "The service cannot start"
+
+    def __init__(self, detail: str, *, passes: bool = False) -> None:
+        super().__init__(detail)
+        self.exit_code = 75 if passes else 2

@@ -19,7 +19,6 @@ from .api.services import Services
 from .auth import Gate
 from .clock import new_id, system_clock
 from .commands import CreateAgent, Starter
-from .errors import StartupError
 from .metrics.counting import Counting
 from .metrics.exposition import Exposition
 from .metrics.looking import Figures
@@ -47,7 +46,7 @@ from .runtime.tickets import Tickets
 from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
-from .settings import Settings, no_key
+from .settings import Settings, no_key, no_verifier
 from .store.opening import open_store
 from .streaming.hub import Hub
 from .streaming.places import Places
@@ -59,6 +58,8 @@ from .tracing.switch import open_tracing
 if TYPE_CHECKING:
     from .tokens.admission import Tokens
 
+MOST_EXPECTED = 1000
+"""Agents whose turns' counters are there from the start, at 0. Those of all others are there once they begin a turn."""
 STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
 
@@ -78,6 +79,7 @@ class Service:
         emit, counting = _counted()
         store: Store = open_store(settings.store, durability=settings.durability, emit=emit)
         store.listen(counting.hear)
+        self._counting = counting
         starter = Starter(node, catalogue.lockless, roster.names)
         capacity = Capacity(starter=starter, concurrency=settings.concurrency)
         workers = Workers(make=lambda name: Worker(name=name))
@@ -131,6 +133,7 @@ class Service:
             blocked=len(dispatcher.blocks()),
             exhausted=dispatcher.exhausted,
             draining=dispatcher.draining,
+            pending=self._store.pending_seconds(),
         )
 
     async def start(self) -> None:
@@ -156,6 +159,8 @@ class Service:
         await self._dispatcher.start()
         self._watchdog.start()
         self._pruner.start()
+        for agent in (await self._store.list_agents(limit=MOST_EXPECTED)).items:
+            self._counting.expect(agent.head.definition.labels)
 
     def _check_closed(self) -> None:
         """Open only on purpose. Asked here and not of the settings alone, because keys of the store count."""
@@ -206,7 +211,7 @@ def _tokens(settings: Settings) -> "Tokens | None":
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in {"jwt", "cryptography"}:
             raise
-        raise StartupError("PYGENTS_JWT_ISSUER needs what verifies tokens: pip install 'pygents[jwt]'") from None
+        raise no_verifier() from None
     fetcher = Fetcher(issuer=settings.jwt_issuer, jwks_url=settings.jwt_jwks_url)
     trust = Trust(settings.jwt_issuer, settings.jwt_audience, settings.jwt_scope_claim)
     return Tokens(trust=trust, keyring=Keyring(fetch=fetcher.fetch))

@@ -240,6 +240,10 @@ class Store(Reads, Protocol):
         """Walks all agents: for a rare look."""
         ...
 
+    def pending_seconds(self) -> float:
+        """How long the commit under way has taken till now; 0 if there is none. A disk that hangs shows here."""
+        ...
+
     async def check(self) -> None:
         """Raise ``Unavailable`` if the store cannot be read or written now."""
         ...

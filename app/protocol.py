@@ -13,13 +13,10 @@ from typing import Any, NamedTuple, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .api.heads import MOST_BYTES
 from .api.problems import response
 from .errors import HeadTooLarge, MalformedRequest, RequestTooSlow, ServiceError
 from .telemetry import Emit, Refused, silent
-
-MAX_HEAD = 64 * 1024
-"""Bytes of request line and headers. A head without end would fill the memory long before any route sees it; so would
-what follows a chunked body (a trailer), or stands between its pieces."""
 
 MAX_PIPELINED = 100
 """Requests of one connection that may wait for the answers to those before. One read holds ten thousand small ones,
@@ -69,7 +66,7 @@ class TooManyPipelined(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Answers 431 (RFC 6585 §5) and closes when a head, or the trailer of a body, has not ended after ``MAX_HEAD``
+    """Answers 431 (RFC 6585 §5) and closes when a head, or the trailer of a body, has not ended after ``MOST_BYTES``
     bytes, and 408 (RFC 9110 §15.5.9) when a head or a body has not ended in time.
 
     The read in which a head or a trailer begins is not counted: its size is bounded (256 KiB). A request that comes in
@@ -111,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(MALFORMED)
         if heads == self._heads and phase is self._phase is not Phase.NOTHING and not self._has_content:
             self._size += size
-            if self._size > MAX_HEAD:
+            if self._size > MOST_BYTES:
                 self._refuse(TOO_LARGE)
         if self._timer is not None or self._phase is not Phase.NOTHING:
             self._await()

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from .errors import ServiceError, StartupError
+from .errors import ServiceError, StartupError, StoreFull, Unavailable
 from .logs.stderr import log_to_stderr
 from .main import Service
 from .protocol import BoundedProtocol, Waits
@@ -42,7 +42,8 @@ class Server(uvicorn.Server):
         try:
             await self._service.start()
         except ServiceError as error:
-            self.failure = StartupError(f"The service cannot start: {error.detail}")
+            passes = isinstance(error, StoreFull | Unavailable)
+            self.failure = StartupError(f"The service cannot start: {error.detail}", passes=passes)
             self.should_exit = True
             await self._service.close()
             return

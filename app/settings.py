@@ -4,18 +4,17 @@ Nothing is ignored silently: a variable or key that looks like one of these sett
 nearest known name. Variables of others under the same prefix (the client's, Kubernetes' service links) are left alone.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from .errors import StartupError
 from .failpoints import VARIABLE as FAILPOINTS
+from .urls import HOST, ORIGIN, is_loopback, is_trustworthy, masked
 
 PREFIX = "PYGENTS_"
 CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
@@ -23,7 +22,6 @@ CLIENTS = frozenset({"PYGENTS_URL", "PYGENTS_API_KEY"})
 SECRETS = frozenset({"admin_key", "store"})
 """Settings that may come from a file named by ``PYGENTS_…_FILE``, and whose values are never printed."""
 
-ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 SERVICE_LINK = re.compile(
     r"PYGENTS_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -115,13 +113,23 @@ class Settings(BaseModel):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host == "localhost" or _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @model_validator(mode="after")
     def _key_is_usable(self) -> Self:
         key = self.admin_key.get_secret_value() if self.admin_key is not None else "-" * 16
         if not re.fullmatch(r"[!-~]{16,1024}", key):
             raise ValueError("admin_key must be 16 to 1024 visible ASCII characters, without spaces")
+        return self
+
+    @model_validator(mode="after")
+    def _hosts_are_exact(self) -> Self:
+        for host in self.allowed_hosts:
+            if not HOST.fullmatch(host):
+                raise ValueError(
+                    "allowed_hosts must be exact names, or addresses (pygents.example.org, [::1]), without scheme, "
+                    f"path or wildcard, not {host[:80]!r}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -147,7 +155,7 @@ class Settings(BaseModel):
 
     def printable(self) -> dict[str, Any]:
         """By name, as JSON, without what is secret: keys, and the user and password of a store's URL."""
-        return self.model_dump(mode="json") | {"store": re.sub(r"(?<=://)[^/]*@", "***@", self.store)}
+        return self.model_dump(mode="json") | {"store": masked(self.store)}
 
 
 class Origin(NamedTuple):
@@ -171,16 +179,9 @@ class Collected(NamedTuple):
     origins: Mapping[str, Origin]
 
 
-def is_trustworthy(url: str) -> bool:
-    """Whether what is fetched from there is what its owner has put there: by https, or on this machine."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # of which either may be none that can be
-    except ValueError:
-        return False
-    if not re.fullmatch(r"[!-~]+", url) or not host or parts.username is not None or parts.fragment:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and (host == "localhost" or _is_loopback(host)))
+def no_verifier() -> StartupError:
+    """Why a service that trusts an issuer is not served without what its tokens are verified with."""
+    return StartupError("PYGENTS_JWT_ISSUER needs what verifies tokens: pip install 'pygents[jwt]'")
 
 
 def no_key(host: str) -> StartupError:
@@ -212,11 +213,11 @@ def collect(
     folder: Path | None = None,
 ) -> Collected:
     """The same as ``load``, and where each setting has come from."""
-    folder = folder or Path.cwd()
+    folder = folder or Path()
     sources = (
         _flags(flags or {}),
         _variables(_without_failpoints(os.environ if environ is None else environ), "the environment"),
-        _variables(_dotenv(folder / ".env"), ".env"),
+        _variables(dotenv(folder / ".env"), ".env"),
         _toml(folder / "pygents.toml"),
     )
     merged: dict[str, Given] = {}
@@ -280,30 +281,33 @@ def _read_secret(name: str, path: str) -> str:
 
 
 def _read(path: Path) -> str:
+    """ "" if there is no such file."""
     try:
         return path.read_text("utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise StartupError(f"{path.name} cannot be read ({reason}).") from None
 
 
-def _dotenv(path: Path) -> dict[str, str | None]:
-    if not path.is_file():
+def dotenv(path: Path) -> dict[str, str | None]:
+    if not (text := _read(path)):
         return {}
     from io import StringIO  # noqa: PLC0415 (most starts need neither this nor the other two)
 
     from dotenv import dotenv_values  # noqa: PLC0415
 
-    return dotenv_values(stream=StringIO(_read(path)))
+    return dotenv_values(stream=StringIO(text))
 
 
 def _toml(path: Path) -> dict[str, Given]:
-    if not path.is_file():
+    if not (text := _read(path)):
         return {}
     import tomllib  # noqa: PLC0415
 
     try:
-        values = tomllib.loads(_read(path))
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StartupError(f"pygents.toml is not valid TOML: {error}") from None
     for name in values:
@@ -330,10 +334,3 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     field = str(first["loc"][0])
     shown = "" if field in SECRETS else f" ({str(given.get(field))[:80]!r})"
     return f"The setting {field} ({PREFIX}{field.upper()}){shown} is not valid: {message}."
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

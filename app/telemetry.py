@@ -17,6 +17,12 @@ class Committed(NamedTuple):
     seconds: float
 
 
+class CommitFailed(NamedTuple):
+    """A batch could not be committed as a whole. ``reason`` is the type of the problem. On the committer's thread."""
+
+    reason: str
+
+
 class Entered(NamedTuple):
     """A begun turn has come to its tool's code, ``seconds`` after it began. On a worker's thread."""
 
@@ -44,8 +50,6 @@ class Replayed(NamedTuple):
 class Dropped(NamedTuple):
     """A stream was cut because its client did not take what it was sent. On the HTTP loop."""
 
-    agent: str
-
 
 Limit = Literal["rate", "turns", "wrong_keys", "streams", "slow_head", "slow_body"]
 
@@ -66,10 +70,8 @@ class Lagged(NamedTuple):
 class Blocked(NamedTuple):
     """Code was found that does not give its event loop back. On the HTTP loop."""
 
-    agent: str | None
 
-
-Happening = Committed | Entered | Answered | Replayed | Dropped | Refused | Lagged | Blocked
+Happening = Committed | CommitFailed | Entered | Answered | Replayed | Dropped | Refused | Lagged | Blocked
 Emit = Callable[[Happening], None]
 
 H = TypeVar("H", bound=Happening)

@@ -12,7 +12,7 @@ MAX_FUNCTION_LINES = 50
 # pygents_core. `store` shares its row with those who use it, because they meet only in `ports`.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pygents_core",),
-    ("errors", "clock", "nesting", "pointers", "merging", "grants"),
+    ("errors", "clock", "nesting", "pointers", "merging", "grants", "urls"),
     ("failpoints", "logs"),
     ("model", "explanations", "access", "rates"),
     ("commands", "payloads", "retries"),

@@ -166,7 +166,7 @@ class TestPackage:
         headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
         assert headings[0] == project()["project"]["version"]
 
-    @pytest.mark.parametrize("lock", ["requirements.lock", "tests/requirements.lock"])
+    @pytest.mark.parametrize("lock", ["requirements.lock", "extras.lock", "tests/requirements.lock"])
     def test_a_lock_is_hashed_and_names_no_address(self, lock: str) -> None:
         lines = (ROOT / lock).read_text().splitlines()
         pins = [line for line in lines if line and not line[0].isspace()]

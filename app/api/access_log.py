@@ -29,7 +29,9 @@ FIRST_OF_A_SECOND, ONE_IN = 10, 100
 MOST_PATH = 256
 """Bytes of a path that are shown: the server lets one have 64 KiB."""
 WATCHERS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines. A line for each would hide all others."""
+"""Asked every few seconds by machines. A line for each would hide all others; not so what they are refused."""
+REFUSALS = frozenset({401, 403, 429})
+"""Whose lines say from which address they came: of the connection, which behind a proxy is the proxy's."""
 
 _TURN = re.compile(rb"/agents/([^/]+)/turns/([^/]+)")
 log = logging.getLogger("pygents.access")
@@ -47,11 +49,11 @@ class AccessLog:
             return
         if given.status >= 500 or (seconds >= SLOW_SECONDS and not _waits(scope)):
             self._write(logging.WARNING, scope, given, seconds)
-        elif self._wanted == "all" or (self._wanted == "sampled" and self._is_sampled(scope["path"])):
+        elif self._wanted == "all" or (self._wanted == "sampled" and self._is_sampled(scope["path"], given.status)):
             self._write(logging.INFO, scope, given, seconds)
 
-    def _is_sampled(self, path: str) -> bool:
-        if path in WATCHERS:
+    def _is_sampled(self, path: str, status: int) -> bool:
+        if path in WATCHERS and status == 200:
             return False
         second = int(self._clock())
         if second != self._second:
@@ -67,7 +69,10 @@ class AccessLog:
             return
         path = _shown(scope)
         unlogged, self._unlogged = self._unlogged, 0
-        marks = {"caller": scope.get(CALLER) or None, "unlogged": unlogged or None, **_turn_of(given)}
+        marks: dict[str, object] = {"caller": scope.get(CALLER) or None, "unlogged": unlogged or None}
+        marks |= _turn_of(given)
+        if given.status in REFUSALS and (client := scope.get("client")):
+            marks["address"] = client[0]
         log.log(
             level, "%s %s %s, %.1f ms, %d bytes",
             scope["method"], path, given.status or "left", seconds * 1000, given.size,

@@ -30,6 +30,7 @@ from ..errors import (
     Unavailable,
 )
 from ..logs.about import answering
+from ..urls import HOST
 from . import scopes
 from .caller import ADMISSION, CALLER, PRINCIPAL, REQUEST_ID
 from .cors import PREFLIGHT, Cors
@@ -37,6 +38,7 @@ from .entrance import SAFE_METHODS, Entrance, further_of
 from .handover import HANDOVER
 from .head import STREAMS
 from .heads import HEADS, Heads, gather
+from .own_address import is_own_address
 from .presented import presented
 from .problems import NOWHERE, answer_of, response, unexpected
 from .services import Tickets
@@ -62,7 +64,7 @@ LINGER_BYTES, LINGER_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is thrown away, and for how long: closing at once would reset the connection under the
 client's feet before it has read the answer."""
 
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+_HOST = re.compile(HOST.pattern.encode())
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 log = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ class Guard:
         if scope["path"].endswith("\n"):  # the router's patterns end before it
             raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
-            self._check_host(headers.get(b"host", []))
+            self._check_host(scope, headers.get(b"host", []))
             if scope["method"] not in SAFE_METHODS and b"origin" in headers:
                 self._check_origin(headers[b"origin"], headers.get(b"host", []))
             caller = self._entrance.admit(scope, headers)
@@ -178,14 +180,15 @@ class Guard:
         asks = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
         if not asks or not self._cors.allows(headers.get(b"origin", ())):
             return False
-        self._check_host(headers.get(b"host", []))
+        self._check_host(scope, headers.get(b"host", []))
         return True
 
-    def _check_host(self, hosts: Sequence[bytes]) -> None:
+    def _check_host(self, scope: Scope, hosts: Sequence[bytes]) -> None:
         match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if match is None:
             raise MisdirectedHost("The request needs one valid Host header.")
-        if not (self._any_host or match[1].lower() in self._hosts or match[0].lower() in self._hosts):
+        known = self._any_host or match[1].lower() in self._hosts or match[0].lower() in self._hosts
+        if not known and not is_own_address(scope, match[0].decode()):
             raise MisdirectedHost(
                 f"{match[0].decode()} is not served here. If it is a name of this service, add it to allowed_hosts "
                 "(PYGENTS_ALLOWED_HOSTS)."

@@ -16,6 +16,9 @@ READ = frozenset(
     }
 )  # fmt: skip
 
+MOST_BYTES = 64 * 1024
+"""Of a request line and all headers. A head without end would fill the memory long before any route sees it."""
+
 Heads = Mapping[bytes, Sequence[bytes]]
 """By lower-case name; a header that was not sent is not in it."""
 

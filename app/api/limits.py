@@ -12,7 +12,7 @@ from ..runtime.outcomes import MESSAGE_LIMIT, OUTPUT_BYTES, OUTPUT_VALUES
 from ..settings import Settings
 from ..streaming.ring import BATCH_BYTES
 from ..streaming.subscription import PATIENCE
-from . import access_bodies, events, queries, requests, submit
+from . import access_bodies, events, heads, queries, requests, submit
 
 
 def limits_of(settings: Settings) -> Mapping[str, float]:
@@ -28,6 +28,7 @@ def _of_requests(settings: Settings) -> dict[str, float]:
         "wrong_keys_per_second": WRONG_KEYS_PER_SECOND if settings.wrong_keys else 0,
         "wrong_keys_at_once": settings.wrong_keys,
         "body_bytes": settings.max_body,
+        "head_bytes": heads.MOST_BYTES,
         "head_seconds": settings.head_timeout,
         "body_seconds": settings.body_timeout,
         "nesting_levels": MAX_NESTING,

@@ -54,7 +54,8 @@ async def limits(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
 @router.get("/metrics", operation_id="metrics", responses=responses(METRICS))
 async def metrics(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
     """What Prometheus scrapes."""
-    return Response(await services(request).metrics.text(), media_type=METRICS_TEXT)
+    ready = not await readiness(request).reasons()
+    return Response(await services(request).metrics.text(ready=ready), media_type=METRICS_TEXT)
 
 
 @router.post("/backup", operation_id="backup", **BACKUP)

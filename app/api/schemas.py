@@ -204,6 +204,7 @@ class Limits(Shown):
     wrong_keys_per_second: float = Field(description="From one address; 0: any number.")
     wrong_keys_at_once: int = Field(description="What it may send before that holds; 0: any number.")
     body_bytes: int = Field(description="Of a request.")
+    head_bytes: int = Field(description="Of the request line and all headers.")
     head_seconds: float = Field(description="For the head of a request to arrive.")
     body_seconds: float = Field(description="For its body to arrive then.")
     nesting_levels: int = Field(description="Of bodies and of values, as JSON.")

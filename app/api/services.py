@@ -124,7 +124,7 @@ class Dispatcher(Protocol):
 
 
 class Metrics(Protocol):
-    async def text(self) -> bytes:
+    async def text(self, *, ready: bool) -> bytes:
         """All metrics as they are now, in the format of Prometheus."""
         ...
 

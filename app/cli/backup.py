@@ -10,7 +10,7 @@ from ..settings import Settings
 from ..store import copying, restoring
 from ..store.lockfile import LockFile
 from .files import database_of
-from .remote import key_headers, own_url
+from .remote import by_proxy, key_headers, own_url
 
 PIECE = 1 << 20
 MOST_NAMES = 10
@@ -31,6 +31,8 @@ def backup(target: Path, *, url: str | None, store: str | None) -> None:
             _copy(database_of(store), part, store)
         part.replace(target)
     except OSError as error:
+        if error.filename not in {None, str(part), str(target)}:  # it is not what is written
+            raise
         raise StartupError(f"{target} cannot be written ({error.strerror}).") from None
     finally:
         part.unlink(missing_ok=True)
@@ -79,11 +81,11 @@ def _copy(database: Path, target: Path, store: str | None) -> None:
 def _download(url: str, target: Path, settings: Settings) -> None:
     import httpx  # noqa: PLC0415 (not for a file)
 
-    headers = key_headers(settings)
+    url, headers, wait = url.rstrip("/"), key_headers(settings), httpx.Timeout(30, read=None)
     try:
         with (
             httpx.stream(
-                "POST", f"{url.rstrip('/')}/backup", headers=headers, timeout=httpx.Timeout(30, read=None)
+                "POST", f"{url}/backup", headers=headers, timeout=wait, trust_env=by_proxy(url, settings)
             ) as answer,
             os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
         ):

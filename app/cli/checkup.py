@@ -18,7 +18,7 @@ from ..settings import Collected, Origin
 from ..store.inspection import part_of
 from ..store.lockfile import holder
 from . import findings
-from .closed import why_open
+from .closed import refusals
 from .files import path_of
 from .findings import Finding, State
 from .health import health
@@ -42,31 +42,51 @@ def look(file: Path | None) -> Iterator[Finding]:
     else:
         yield from _settings(collected)
         database = file or path_of(collected.settings.store)
-        if database is None:
+        if collected.settings.store == "memory://" and file is None:
             yield Finding("store", State.WARNING, "memory: nothing outlives the process")
     yield findings.of_clock(datetime.now(UTC), _written(database) if database is not None else None)
     if database is not None:
-        yield from _place(database)
-        yield from _files(database)
-        yield _server(database, own=file is None)
+        try:
+            yield from _database(database, own=file is None)
+        except OSError as error:
+            yield _hidden("store", error)
+
+
+def _database(database: Path, *, own: bool) -> Iterator[Finding]:
+    yield from _place(database)
+    yield from _files(database)
+    yield _server(database, own=own)
+
+
+def _hidden(name: str, error: OSError) -> Finding:
+    text = f"{error.filename}: {error.strerror}; look as the user that serves it"
+    return Finding(name, State.PROBLEM, text)
 
 
 def _settings(collected: Collected) -> Iterator[Finding]:
     values, origins = collected.settings.printable(), collected.origins
     said = [f"{name} {plain(values[name])} ({' '.join(origin)})" for name, origin in origins.items()]
     yield Finding("settings", State.OK, "; ".join(said) or "as they are by default")
-    if (error := why_open(collected.settings)) is not None:
-        yield Finding("settings", State.PROBLEM, error.detail)
+    try:
+        for refusal in refusals(collected.settings):
+            yield Finding("settings", State.PROBLEM, refusal.detail)
+    except OSError as error:
+        yield _hidden("settings", error)
     for name, origin in origins.items():
-        if name in settings_module.SECRETS and (path := _source(origin)) is not None:
-            yield from _readable(path)
+        if name in settings_module.SECRETS and values[name] != getattr(collected.settings, name):
+            yield from _readable(_source(origin))
 
 
 def _source(origin: Origin) -> Path | None:
     """The file that a secret was read from; None for those from the environment itself."""
-    if origin.name.endswith("_FILE") and origin.name in os.environ:
-        return Path(os.environ[origin.name])
-    return Path(origin.where) if origin.where in {".env", "pygents.toml"} else None
+    named = origin.name.endswith("_FILE")
+    match origin.where:
+        case ".env":
+            return Path(settings_module.dotenv(Path(".env"))[origin.name] or "" if named else ".env")
+        case "pygents.toml":
+            return Path("pygents.toml")
+        case _:
+            return Path(os.environ[origin.name]) if named else None
 
 
 def _place(database: Path) -> Iterator[Finding]:
@@ -78,6 +98,9 @@ def _place(database: Path) -> Iterator[Finding]:
     if database.is_dir():
         yield Finding("store", State.PROBLEM, f"{database} is a folder; name a file in it")
         return
+    if database.exists() and not os.access(database, os.R_OK | os.W_OK):
+        yield Finding("store", State.PROBLEM, f"{database} may not be read and written by the user that asks")
+        return
     yield Finding("store", State.OK, f"{database}{'' if database.exists() else ', which does not exist yet'}")
     yield findings.of_file_system(_file_system(folder))
     yield _sync(folder)
@@ -85,7 +108,10 @@ def _place(database: Path) -> Iterator[Finding]:
 
 
 def _written(database: Path) -> datetime | None:
-    times = [part.stat().st_mtime for part in (part_of(database, part) for part in PARTS) if part.exists()]
+    try:
+        times = [part.stat().st_mtime for part in (part_of(database, part) for part in PARTS) if part.exists()]
+    except OSError:  # nobody may look, which the next finding says
+        return None
     return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
@@ -126,13 +152,19 @@ def _files(database: Path) -> Iterator[Finding]:
         yield from _readable(part_of(database, part))
 
 
-def _readable(path: Path) -> Iterator[Finding]:
-    if path.is_file() and (finding := findings.of_secret_file(str(path), path.stat().st_mode)) is not None:
+def _readable(path: Path | None) -> Iterator[Finding]:
+    if path is None or not path.is_file():
+        return
+    if (finding := findings.of_secret_file(str(path), path.stat().st_mode)) is not None:
         yield finding
 
 
 def _server(database: Path, *, own: bool) -> Finding:
-    pid = holder(database)
+    try:
+        pid = holder(database)
+    except OSError as error:
+        text = f"whether one uses the database cannot be known ({error.filename}: {error.strerror})"
+        return Finding("server", State.WARNING, text)
     if pid is None:
         return Finding("server", State.OK, "none uses the database now")
     who = f"process {pid}" if pid > 0 else "a process of another container"  # whose numbers are not ours

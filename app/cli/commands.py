@@ -1,6 +1,6 @@
 """The verbs of ``pygents``. What a verb needs is imported when it is called: ``--help`` must not wait for a web server.
 
-Whatever stops the service from starting is one line on stderr and exit code 2.
+Whatever stops the service from starting is one line on stderr and exit code 2, or 75 for what may pass by itself.
 """
 
 import sys
@@ -30,6 +30,11 @@ def main() -> None:
         app()
     except StartupError as error:
         print(f"error: {' '.join(error.detail.split())}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:  # of a file that this user may not see, say; any other is a defect
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}.", file=sys.stderr)
         sys.exit(2)
 
 

@@ -33,11 +33,11 @@ def show(  # noqa: PLR0917 (typer calls it by name)
     Secrets are never shown. What would keep a service from starting is told as serve tells it, with exit code 2.
     """
     from ..settings import collect  # noqa: PLC0415 (--help must not wait for pydantic)
-    from .closed import check_closed  # noqa: PLC0415
+    from .closed import check  # noqa: PLC0415
 
     flags = {"host": host, "port": port, "store": store, "drain": drain, "log": log, "insecure": insecure or None}
     collected = collect(flags)
-    check_closed(collected.settings)
+    check(collected.settings)
     found = _described(collected)
     print(json.dumps(found, indent=2) if output is Output.JSON else _as_text(found))
 

@@ -41,7 +41,8 @@ def _line(finding: Finding) -> str:
 
 
 def _report(report: Report) -> Iterator[str]:
-    yield "Looked at " + ", ".join(f"{count:,} {kind}" for kind, count in report.counted.items()) + "."
+    counted = ", ".join(f"{count:,} {kind}" for kind, count in report.counted.items())
+    yield f"Looked at {counted or 'what is no database that can be read'}."
     yield from (f"- {problem}" for problem in report.problems)
     if report.more:
         yield f"- and {report.more} more"

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from .. import settings as settings_module
 from ..errors import StartupError
-
-SQLITE = "sqlite:///"
+from ..store.naming import SQLITE
 
 
 def database_of(store: str | None) -> Path:

@@ -98,8 +98,8 @@ def of_clock(now: datetime, written: datetime | None) -> Finding:
 
 
 def of_secret_file(name: str, mode: int) -> Finding | None:
-    """None if only its owner can read it. ``mode`` as of ``stat``."""
-    if mode & 0o077:
+    """None if only its owner can read it, or its group, too, as secrets are mounted. ``mode`` as of ``stat``."""
+    if mode & 0o077 and mode & 0o777 != 0o440:
         text = f"{name} can be read by others ({mode & 0o777:o}): chmod 600"
         return Finding("files", State.WARNING, text)
     return None

@@ -29,9 +29,10 @@ from ..ports import Store
 from ..runtime.keys import Keys
 from ..settings import Settings
 from ..store.lockfile import LockFile
+from ..store.naming import SQLITE
 from ..store.opening import open_store
-from .files import SQLITE, database_of
-from .remote import key_headers, own_url
+from .files import database_of
+from .remote import by_proxy, key_headers, own_url
 
 T = TypeVar("T")
 UNITS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -39,12 +40,11 @@ COLUMNS = ("id", "status", "name", "scopes", "expires_at", "limits")
 
 
 class Place(NamedTuple):
-    """Where the keys are: a server, or a file that none uses. ``named``: the server was, and may be anywhere."""
+    """Where the keys are: a server, or a file that none uses."""
 
     settings: Settings
     url: str | None
     database: Path | None
-    named: bool = False
 
 
 def create(
@@ -93,7 +93,7 @@ def _place(url: str | None, store: str | None, *, makes: bool = False) -> Place:
     """``makes``: a database that is not there is made."""
     settings = settings_module.load()
     if url is not None:
-        return Place(settings, url.rstrip("/"), None, named=True)
+        return Place(settings, url.rstrip("/"), None)
     database = database_of(store)
     if not makes and not database.is_file():
         raise StartupError(f"There is no file {database}. Name it with --store, or a server with --url.")
@@ -114,11 +114,10 @@ def _place(url: str | None, store: str | None, *, makes: bool = False) -> Place:
 def _ask(place: Place, method: str, path: str, body: object = None) -> Any:
     import httpx  # noqa: PLC0415 (not for a file)
 
-    headers = key_headers(place.settings)
+    url, headers = place.url or "", key_headers(place.settings)
     try:
-        # What is on this machine is asked directly: a proxy of the environment need not see its keys.
         answer = httpx.request(
-            method, f"{place.url}{path}", json=body, headers=headers, timeout=30, trust_env=place.named
+            method, f"{url}{path}", json=body, headers=headers, timeout=30, trust_env=by_proxy(url, place.settings)
         )
         said = answer.json() if answer.content else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -22,7 +22,7 @@ from ..errors import StartupError
 from ..settings import Settings
 from .addresses import local_url
 from .banner import banner
-from .closed import check_closed
+from .closed import check
 from .code import load_code, load_demo
 from .uncollected import uncollected
 
@@ -39,13 +39,29 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descri
         )
     signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
-    check_closed(settings)
-    with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
-        if code is not None:
-            load_code(code)
-        if demo:
-            load_demo()
-        _run(settings, listener, code or "the demo")
+    with _told(settings):
+        check(settings)
+        with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
+            if code is not None:
+                load_code(code)
+            if demo:
+                load_demo()
+            _run(settings, listener, code or "the demo")
+
+
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """What keeps the service from starting, as its log would have it, if that is for programs."""
+    try:
+        yield
+    except StartupError as error:
+        if settings.log_format != "json":
+            raise
+        from ..logs.stderr import log_to_stderr  # noqa: PLC0415 (the server does it otherwise)
+
+        log_to_stderr(settings.log, settings.log_format)
+        log.critical("%s", error.detail)
+        sys.exit(error.exit_code)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -143,7 +159,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise StartupError(_why(error, settings)) from None
+        raise StartupError(_why(error, settings), passes=error.errno == errno.EADDRINUSE) from None
     return listener
 
 

@@ -17,6 +17,9 @@ INDENT = "    "
 MOST_CHARACTERS = 32 * 1024
 """Of one text in a line: an error may quote all that it has met."""
 
+MOST_BITS = 1024
+"""Of a number: Python makes no text of one with more than some thousand digits."""
+
 _LINES = re.compile(r"\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 """Whatever some reader of a log takes for the end of a line."""
 _HARMFUL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -94,7 +97,7 @@ def _plain(value: object) -> object:
     """As JSON has it, or else its text: what somebody has added may be anything."""
     if isinstance(value, str):
         return _short(value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or (isinstance(value, int) and value.bit_length() <= MOST_BITS):
         return value
     try:
         text = json.dumps(value, allow_nan=False)

@@ -1,10 +1,27 @@
 """Counts what happens, by listening: to the store's commits on the committer's thread, to the telemetry elsewhere."""
 
+from collections.abc import Mapping
+from threading import Lock
 from typing import get_args
 
+from pygents_core.turn import StopReason
+
+from ..errors import Damaged, ServiceError, StoreFull, Unavailable
 from ..model import EventType, Head, Turn
 from ..ports import Notice
-from ..telemetry import Answered, Blocked, Committed, Dropped, Entered, Lagged, Limit, Refused, Replayed, Telemetry
+from ..telemetry import (
+    Answered,
+    Blocked,
+    CommitFailed,
+    Committed,
+    Dropped,
+    Entered,
+    Lagged,
+    Limit,
+    Refused,
+    Replayed,
+    Telemetry,
+)
 from .tallies import OTHER, Bounded, Counter, Histogram
 
 GROUP = "group"
@@ -36,6 +53,7 @@ class Counting:
         )  # fmt: skip
         self.batches = Histogram("pygents_commit_commands", "Commands that were committed together.", SIZES)
         self.committing = Histogram("pygents_commit_duration_seconds", "Of a commit, with its fsync.", QUICK)
+        self.failures = Counter("pygents_commit_failures", "Commits that failed, by the problem that it was.", "reason")
         self.pages = Counter("pygents_replay_reads", "Pages that were read from the store for streams.")
         self.replayed = Counter("pygents_replayed_events", "Events in those pages.")
         self.dropped = Counter("pygents_streams_dropped", "Streams that were cut because their client took nothing.")
@@ -45,25 +63,34 @@ class Counting:
         )
         self.blocks = Counter("pygents_loop_blocks", "Times that code was found to block its event loop.")
         self._groups = Bounded(MOST_GROUPS)
+        self._entering = Lock()  # of the threads of all workers
         self.families: tuple[Counter | Histogram, ...] = (
             self.events, self.ended, self.again, self.wait, self.start, self.duration, self.requests,
-            self.batches, self.committing, self.pages, self.replayed, self.dropped, self.refused, self.lag,
-            self.blocks,
+            self.batches, self.committing, self.failures, self.pages, self.replayed, self.dropped, self.refused,
+            self.lag, self.blocks,
         )  # fmt: skip
         for type_ in EventType:
             self.events.add((type_.value,), 0)
+        self._expect("")
+        for problem in (StoreFull, Unavailable, Damaged, ServiceError):
+            self.failures.add((problem.type,), 0)
         for limit in get_args(Limit):
             self.refused.add((limit,), 0)
 
     def listen(self, telemetry: Telemetry) -> None:
         telemetry.attach(Committed, self._committed)
-        telemetry.attach(Entered, lambda entered: self.start.observe(entered.seconds))
+        telemetry.attach(CommitFailed, lambda failed: self.failures.add((failed.reason,)))
+        telemetry.attach(Entered, self._entered)
         telemetry.attach(Answered, self._answered)
         telemetry.attach(Replayed, self._replayed)
         telemetry.attach(Dropped, lambda dropped: self.dropped.add())
         telemetry.attach(Refused, lambda refused: self.refused.add((refused.limit,)))
         telemetry.attach(Lagged, lambda lagged: self.lag.observe(lagged.seconds, (lagged.loop,)))
-        telemetry.attach(Blocked, lambda blocked: self.blocks.add())
+        telemetry.attach(Blocked, lambda _blocked: self.blocks.add())
+
+    def expect(self, labels: Mapping[str, str]) -> None:
+        """There is an agent with these labels. ``increase`` misses what a series begins with."""
+        self._group(labels)
 
     def hear(self, notice: Notice) -> None:
         """A listener of the store."""
@@ -71,6 +98,7 @@ class Counting:
         for event in notice.events:
             events[_TYPES[event.type]] += 1
         for begun in notice.begun:
+            self._group(begun.definition.labels)
             self._begun(begun.turn)
         for turn in notice.ended:
             self._ended(turn, notice.heads.get(turn.spec.agent))
@@ -84,12 +112,27 @@ class Counting:
             self.wait.observe(max(0, turn.start_time - since) / MICROS)
 
     def _ended(self, turn: Turn, head: Head | None) -> None:
-        group = head.definition.labels.get(GROUP) if head is not None else None
-        if group:
-            group = self._groups(group)
-        self.ended.add((group or "", turn.status))
+        group = self._group(head.definition.labels) if head is not None else ""
+        self.ended.add((group, turn.status))
         if turn.start_time is not None and turn.end_time is not None:
-            self.duration.observe(max(0, turn.end_time - turn.start_time) / MICROS, (group or "",))
+            self.duration.observe(max(0, turn.end_time - turn.start_time) / MICROS, (group,))
+
+    def _group(self, labels: Mapping[str, str]) -> str:
+        group = labels.get(GROUP)
+        if not group:
+            return ""
+        group = self._groups(group)
+        if (group, "completed") not in self.ended.values:
+            self._expect(group)
+        return group
+
+    def _expect(self, group: str) -> None:
+        for reason in StopReason:
+            self.ended.values.setdefault((group, reason.value), 0)
+
+    def _entered(self, entered: Entered) -> None:
+        with self._entering:
+            self.start.observe(entered.seconds)
 
     def _committed(self, committed: Committed) -> None:
         self.batches.observe(committed.commands)

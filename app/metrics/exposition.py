@@ -9,7 +9,7 @@ from ..clock import Clock
 from ..errors import ServiceError
 from ..ports import Measures
 from .counting import Counting
-from .looking import Figures, Gauge, gauges_of, gauges_of_store
+from .looking import Figures, Gauge, gauge_of_readiness, gauges_of, gauges_of_store
 from .tallies import Counter, Histogram
 
 if TYPE_CHECKING:
@@ -34,10 +34,14 @@ class Exposition:
         self._clock, self._info = clock, dict(info)
         self._one_at_a_time = asyncio.Lock()
 
-    async def text(self) -> bytes:
-        """All metrics, now. Those of the store are left out while it cannot be read; nothing else depends on it."""
+    async def text(self, *, ready: bool) -> bytes:
+        """All metrics, now; ``ready`` as it was just found.
+
+        Those of the store are left out while it cannot be read; nothing else depends on it.
+        """
         async with self._one_at_a_time:  # each reads the store: a crowd that asks must not crowd out the readers
-            gauges = [*gauges_of(self._figures()), *gauges_of_store(await self._measured(), self._clock)]
+            gauges = [gauge_of_readiness(ready), *gauges_of(self._figures())]
+            gauges += gauges_of_store(await self._measured(), self._clock)
             return await asyncio.to_thread(self._made, gauges)
 
     async def _measured(self) -> Measures | None:

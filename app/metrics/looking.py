@@ -10,7 +10,7 @@ class Figures(NamedTuple):
     """What the parts of this process know without asking anybody else.
 
     ``behind``: how many events the stream that is furthest behind has still to send. ``exhausted``: as many event
-    loops of tools are blocked as there may be.
+    loops of tools are blocked as there may be. ``pending``: seconds that the commit under way has taken till now.
     """
 
     running: int
@@ -19,6 +19,7 @@ class Figures(NamedTuple):
     blocked: int
     exhausted: bool
     draining: bool
+    pending: float
 
 
 class Gauge(NamedTuple):
@@ -35,7 +36,12 @@ def gauges_of(figures: Figures) -> list[Gauge]:
         Gauge("pygents_loops_blocked", "Event loops of tools that code blocks right now.", figures.blocked),
         Gauge("pygents_loops_exhausted", "1 if no further loop may be opened beside blocked ones.", figures.exhausted),
         Gauge("pygents_draining", "1 if the service is shutting down.", figures.draining),
+        Gauge("pygents_commit_pending_seconds", "How long the commit under way has taken till now.", figures.pending),
     ]
+
+
+def gauge_of_readiness(ready: bool) -> Gauge:
+    return Gauge("pygents_ready", "1 if the service takes turns, as /readyz says.", ready)
 
 
 def gauges_of_store(measures: Measures | None, clock: Callable[[], int]) -> list[Gauge]:

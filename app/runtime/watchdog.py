@@ -118,7 +118,7 @@ class Watchdog:
             if worker.block is None or worker.block.task is not task:
                 worker.block = self._find(worker, task, probe.waited)
                 _report(worker.block, probe.waited)
-                self._emit(Blocked(worker.block.agent))
+                self._emit(Blocked())
             self._make_way(worker)
         elif worker.block is not None:
             self._make_way(worker)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from .. import failpoints
@@ -68,6 +69,7 @@ class Committer:
         self._queue: SimpleQueue[_HandOver | _Call | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
+        self._since: float | None = None
         self._listeners: tuple[Listener, ...] = ()
         self._ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, name=name)
@@ -94,6 +96,12 @@ class Committer:
         answer: asyncio.Future[T] = loop.create_future()
         self._put(_Call(work, loop, answer))
         return await answer
+
+    @property
+    def pending_seconds(self) -> float:
+        """How long what the thread is at has taken till now; 0 while it waits. On any thread."""
+        since = self._since
+        return monotonic() - since if since is not None else 0.0
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` on the thread with what each commit wrote, before its callers are answered."""
@@ -140,10 +148,12 @@ class Committer:
         open_ = True
         while open_:
             batch, calls, open_ = self._take()
+            self._since = monotonic()
             if batch:
                 self._commit(batch)
             for call in calls:
                 _do(call)
+            self._since = None
         self._ended.set_result(None)
 
     def _take(self) -> tuple[list[_HandOver], list[_Call], bool]:

@@ -6,7 +6,7 @@ Changes nothing: the file is opened for reading only, which also leaves its writ
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,10 @@ from . import codec
 from .fetching import fetch_all
 from .inspection import compare, inspect
 from .lockfile import LockFile
-from .migrations import APPLICATION_ID
+from .migrations import APPLICATION_ID, check_shape
 from .sqlite_access import entry_of, key_of
 from .sqlite_rows import events_ever
-from .statements import statements
+from .statements import migrations, statements
 
 ACCESS_VERSION, TRACES_VERSION, LIMITS_VERSION = 2, 3, 4
 """Of the schema; a backup from before has no keys, no traces, and no limits of keys."""
@@ -39,6 +39,9 @@ class Report:
     more: int = 0
 
     def add(self, problem: str) -> None:
+        """Once: what stops one check may stop the next ones, too."""
+        if problem in self.problems:
+            return
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(problem)
         else:
@@ -69,6 +72,7 @@ class _Examination:
     def run(self) -> Report:
         found = self._guarded(lambda: inspect(self._path))
         with closing(sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True)) as self._db:
+            self._check_shape()
             self._guarded(self._check_owner)
             self._guarded(self._check_structure)
             self._guarded(lambda: compare(self._path, found and found.mark, events_ever(self._db)))
@@ -87,6 +91,17 @@ class _Examination:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             self._report.add(f"A part of the file cannot be read: {error}.")
         return None
+
+    def _check_shape(self) -> None:
+        """Raises ``StartupError`` for a whole file of another build, which is not damaged but cannot be judged here."""
+        with suppress(sqlite3.Error, UnicodeDecodeError):
+            if not 0 < self._version() <= max(migrations()):
+                return
+            try:
+                check_shape(self._db, str(self._path))
+            except StartupError:
+                if self._db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok":
+                    raise
 
     def _check_owner(self) -> None:
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:

@@ -12,7 +12,7 @@ from ..commands import Command
 from ..errors import ServiceError, Unavailable
 from ..model import Event, ListedAgent, Page, PlacedTurn, Trace, TurnRef, TurnStatus
 from ..ports import Listener, Measures, OldLogs
-from ..telemetry import Committed, Emit, silent
+from ..telemetry import CommitFailed, Committed, Emit, silent
 from .access import all_keys
 from .committer import Committer
 from .engine import Engine
@@ -39,6 +39,9 @@ class LocalStore:
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._committer.listen(listener)
+
+    def pending_seconds(self) -> float:
+        return self._committer.pending_seconds
 
     async def purge(self, deleted_before: int, limit: int) -> int:
         return await self._committer.call(lambda: self._engine.purge(deleted_before, limit))
@@ -134,6 +137,9 @@ class LocalStore:
 
     def _apply(self, commands: Sequence[Command]) -> list[Answer]:
         began = perf_counter()
-        answers = apply_batch(self._engine, commands, self._clock())
+        answers = apply_batch(self._engine, commands, self._clock(), failed=self._failed)
         self._emit(Committed(len(commands), perf_counter() - began))
         return answers
+
+    def _failed(self, why: Exception) -> None:
+        self._emit(CommitFailed(why.type if isinstance(why, ServiceError) else ServiceError.type))

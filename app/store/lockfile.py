@@ -53,7 +53,7 @@ class LockFile:
 def holder(database: Path) -> int | None:
     """The process that holds the lock, found out without taking it: a server that starts meanwhile is not disturbed.
 
-    None if there is none, or on a system of which it cannot be found out.
+    None if there is none, or on a system of which it cannot be found out. Raises ``OSError`` if nobody may look.
     """
     path = database.with_name(database.name + ".lock")
     form = _FLOCK.get(sys.platform)
@@ -61,10 +61,7 @@ def holder(database: Path) -> int | None:
         return None
     if _key(os.stat(path)) in _held:  # ours: opening and closing it would free it
         return os.getpid()
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         names, layout = form
         asked = {"type": fcntl.F_RDLCK, "whence": os.SEEK_SET, "start": 0, "length": 0, "pid": 0}
@@ -87,4 +84,6 @@ def _key(status: os.stat_result) -> tuple[int, int]:
 
 
 def _refusal(database: Path, pid: str) -> StartupError:
-    return StartupError(f"Another server (pid {pid}) uses {database}; stop it, or give --store another file.")
+    return StartupError(
+        f"Another server (pid {pid}) uses {database}; stop it, or give --store another file.", passes=True
+    )

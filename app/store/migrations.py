@@ -32,11 +32,17 @@ def migrate(db: sqlite3.Connection, shown: str, *, ours: bool = False) -> None:
     _check_version(db, version, shown, steps)
     for number in range(version + 1, newest + 1):
         _step(db, number, steps[number])
-    with closing(_fresh(steps, newest)) as fresh:
+    check_shape(db, shown)
+
+
+def check_shape(db: sqlite3.Connection, shown: str) -> None:
+    """Raises ``StartupError`` if its tables are not those of its version."""
+    steps, version = migrations(), _pragma(db, "user_version")
+    with closing(_fresh(steps, version)) as fresh:
         expected = _shape(fresh)
     if _shape(db) != expected:
         raise StartupError(
-            f"{shown} has schema version {newest}, but not as this version of pygents makes it: a version under "
+            f"{shown} has schema version {version}, but not as this version of pygents makes it: a version under "
             "development wrote it, or somebody changed it. Move it away, or give --store another file."
         )
 

@@ -2,20 +2,16 @@
 
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from urllib.parse import quote
 
 from ..clock import Clock, system_clock
-from ..errors import StartupError
 from ..telemetry import Emit, silent
 from .engine import Engine
 from .local import LocalStore
 from .memory import MemoryEngine
+from .naming import file_of
 from .sqlite import Durability, SqliteEngine
 from .statements import statements
-
-SQLITE = "sqlite:///"
-ALLOWED = "sqlite:///./pygents.db (relative), sqlite:////absolute/path.db (four slashes) or memory://"
 
 
 def open_store(
@@ -30,9 +26,12 @@ def open_store(
 
 
 def has_keys(url: str) -> bool:
-    """Whether the store has any, void or not. Looks, and makes nothing; a server may use it meanwhile."""
-    path = Path(url.removeprefix(SQLITE))
-    if not url.startswith(SQLITE) or not path.is_file():
+    """Whether the store has any, void or not. Looks, and makes nothing; a server may use it meanwhile.
+
+    Raises ``StartupError`` for a URL that names no store, ``OSError`` if nobody may look.
+    """
+    path = file_of(url)
+    if path is None or not path.is_file():
         return False
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
@@ -42,9 +41,5 @@ def has_keys(url: str) -> bool:
 
 
 def _engine(url: str, durability: Durability) -> Engine:
-    if url == "memory://":
-        return MemoryEngine()
-    path = url.removeprefix(SQLITE)
-    if path == url or not path or path.endswith("/"):
-        raise StartupError(f"The store {url!r} is not understood. Write {ALLOWED}.")
-    return SqliteEngine(Path(path), durability=durability)
+    path = file_of(url)
+    return SqliteEngine(path, durability=durability) if path is not None else MemoryEngine()

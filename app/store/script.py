@@ -37,8 +37,17 @@ Answer = Decision | Exception
 """What became of a command: what was decided and committed, or why nothing of it was written."""
 
 
-def apply_batch(engine: Engine, commands: Sequence[Command], now: int) -> list[Answer]:
-    """Commit ``commands`` together, in their order. Never raises.
+Failed = Callable[[Exception], None]
+
+
+def apply_batch(
+    engine: Engine,
+    commands: Sequence[Command],
+    now: int,
+    *,
+    failed: Failed = lambda why: None,
+) -> list[Answer]:
+    """Commit ``commands`` together, in their order; ``failed`` is told why that could not be. Never raises.
 
     A refusal by ``decide`` is the answer of that command alone. If the engine fails, all are decided again one by one,
     once, so that a command that cannot be stored does not take its neighbours with it.
@@ -46,12 +55,12 @@ def apply_batch(engine: Engine, commands: Sequence[Command], now: int) -> list[A
     try:
         engine.rows.begin()
     except Exception as error:
-        return _nothing(engine, error, len(commands))
+        return _nothing(engine, error, len(commands), failed)
     try:
         answers = [apply(engine.rows, command, now) for command in commands]
         engine.rows.commit()
     except Exception as error:
-        engine.explain(error)  # ends the process, if this is an error after which nothing can be relied upon
+        failed(engine.explain(error))  # which ends the process after an error that leaves nothing to rely upon
         engine.rows.rollback()
         log.warning("a commit of %d commands failed (%s); they are decided again one by one", len(commands), error)
         return _one_by_one(engine, commands, now)
@@ -80,10 +89,11 @@ def _alone(engine: Engine, command: Command, now: int) -> Answer:
     return answer
 
 
-def _nothing(engine: Engine, error: Exception, count: int) -> list[Answer]:
-    answers: list[Answer] = [engine.explain(error) for _ in range(count)]
+def _nothing(engine: Engine, error: Exception, count: int, failed: Failed = lambda why: None) -> list[Answer]:
+    explained = [engine.explain(error) for _ in range(count)]
     engine.rows.rollback()
-    return answers
+    failed(explained[0])
+    return list(explained)
 
 
 def apply(rows: Rows, command: Command, now: int) -> Answer:

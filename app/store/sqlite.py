@@ -50,6 +50,7 @@ MOST_TOLD = 1_000
 
 FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 """No space: ENOSPC is FULL, a quota or a limit on file sizes comes as a failed write."""
+BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_BUSY_SNAPSHOT})
 FATAL = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 """After a failed fsync nobody knows what is on the disk, and a second one that succeeds proves nothing."""
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -299,10 +300,14 @@ def _unusable(path: Path, error: Exception) -> StartupError:
         return StartupError(f"{path} is not a SQLite database. Give --store another file.")
     if _is_damage(error):
         return damage(path, "SQLite cannot read it")
-    if code in FULL:
-        return StartupError(f"There is no space left for {path}. Free some, or give --store a file elsewhere.")
+    if code in FULL or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+        return StartupError(
+            f"There is no space left for {path}. Free some, or give --store a file elsewhere.", passes=True
+        )
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return StartupError(f"{path} cannot be opened for writing ({reason}). Give --store a file that can.")
+    return StartupError(
+        f"{path} cannot be opened for writing ({reason}). Give --store a file that can.", passes=code in BUSY
+    )
 
 
 bind_as_they_are()

@@ -154,8 +154,9 @@ class Hub:
         """
         wanted = EVERYTHING if turn_id is None and types is None else Wanted(turn_id, types)
         subscription = Subscription(
-            watch=watch, cursor=cursor, wanted=wanted, send=send, connection=connection, patience=self._patience
-        )
+            watch=watch, cursor=cursor, wanted=wanted, send=send, connection=connection, patience=self._patience,
+            caller=held.caller,
+        )  # fmt: skip
         watch.readers.add(subscription)
         if self.draining:
             subscription.farewell(farewell("draining"))

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import Damaged
+from ..logs.about import about
 from ..model import TERMINAL, EventType
 from ..telemetry import Dropped
 from . import sse
@@ -91,8 +92,8 @@ def farewell(reason: sse.Closing) -> bytes:
 class Subscription:
     """Sends by itself whenever it is woken; never raises to whom wakes it."""
 
-    __slots__ = ("__weakref__", "_connection", "_farewell", "_last", "_page", "_patience", "_send", "_since", "_task",
-                 "_wanted", "_watch", "cursor", "state")  # fmt: skip
+    __slots__ = ("__weakref__", "_caller", "_connection", "_farewell", "_last", "_page", "_patience", "_send", "_since",
+                 "_task", "_wanted", "_watch", "cursor", "state")  # fmt: skip
 
     def __init__(
         self,
@@ -103,11 +104,13 @@ class Subscription:
         send: Send,
         connection: Connection,
         patience: Patience,
+        caller: str = "",
     ) -> None:
         self.cursor = cursor
         self.state = State.IDLE
         self._watch = watch
         self._wanted = wanted
+        self._caller = caller
         self._send = send
         self._connection = connection
         self._patience = patience
@@ -143,8 +146,16 @@ class Subscription:
         elif self.state is State.IDLE and now - self._since >= self._patience.ping:
             self._write(sse.PING)
         elif self.state is State.SENDING and now - self._since >= self._patience.send:
-            self._watch.emit(Dropped(self._watch.agent))
-            self.abort()
+            self._drop()
+
+    def _drop(self) -> None:
+        agent, of = self._watch.agent, self._caller or "nobody in particular"
+        logger.warning(
+            "a stream of agent %r was cut: its client, %s, took nothing for %g seconds", agent, of, self._patience.send,
+            extra=about(agent),
+        )  # fmt: skip
+        self._watch.emit(Dropped())
+        self.abort()
 
     def farewell(self, body: bytes) -> None:
         """End the stream cleanly with ``body``: at once, or when the client has taken what is being sent."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..settings import is_trustworthy
+from ..urls import is_trustworthy
 from .keyset import KeySet
 
 SECONDS = 5.0

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from pygents_app.protocol import MAX_HEAD, MAX_PIPELINED, BoundedProtocol
+from pygents_app.api.heads import MOST_BYTES
+from pygents_app.protocol import MAX_PIPELINED, BoundedProtocol
 from tests.helpers import eventually
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,7 @@ async def test_a_head_without_end_is_refused(port: int) -> None:
     line = b"x-filler: " + b"y" * 1000 + b"\r\n"
     sent = 0
     try:
-        while sent < 64 * MAX_HEAD:
+        while sent < 64 * MOST_BYTES:
             writer.write(line)
             await writer.drain()
             sent += len(line)
@@ -87,7 +88,7 @@ async def test_a_head_without_end_is_refused(port: int) -> None:
         pass  # the answer may be lost when the server closes on what was not read
     finally:
         writer.close()
-    assert sent < 64 * MAX_HEAD, "the server took everything"
+    assert sent < 64 * MOST_BYTES, "the server took everything"
     assert not got or got.startswith(b"HTTP/1.1 431 ")
 
 
@@ -139,7 +140,7 @@ async def test_what_is_neither_head_nor_content_is_bounded_too(port: int, begin:
     filler = b"x: " + b"y" * 1000 + b"\r\n" if begin.endswith(b"0\r\n") else b"1" * 1000
     sent = 0
     try:
-        while sent < 64 * MAX_HEAD:
+        while sent < 64 * MOST_BYTES:
             writer.write(filler)
             await writer.drain()
             sent += len(filler)
@@ -147,7 +148,7 @@ async def test_what_is_neither_head_nor_content_is_bounded_too(port: int, begin:
         pass
     finally:
         writer.close()
-    assert sent < 64 * MAX_HEAD, "the server took everything"
+    assert sent < 64 * MOST_BYTES, "the server took everything"
 
 
 async def test_a_body_in_the_smallest_pieces_is_within_the_bound(port: int) -> None:

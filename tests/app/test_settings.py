@@ -1,5 +1,6 @@
 """Settings: where they come from, who wins, and what is refused at the start."""
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -180,3 +181,26 @@ class TestBind:
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
     def test_loopback(self, tmp_path: Path, host: str) -> None:
         assert load({"host": host}, environ={}, folder=tmp_path).loopback
+
+
+@pytest.mark.parametrize(
+    "host", ["https://a.example", "*.b.example", "c.example/", "d.example:port", "::1", "e example", "f.example,"]
+)
+def test_a_host_that_could_never_match_is_refused(tmp_path: Path, host: str) -> None:
+    (tmp_path / "pygents.toml").write_text(f'allowed_hosts = ["fine.example", "{host}"]')
+    with pytest.raises(StartupError, match=re.escape(host)):
+        load(environ={}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("host", ["a.example", "A.example:8443", "[::1]", "[2001:db8::1]:80", "10.0.0.7"])
+def test_a_host_that_a_client_may_send(host: str) -> None:
+    assert Settings(allowed_hosts=(host,)).allowed_hosts == (host,)
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [("postgresql://u:secret@host/db", "postgresql://***@host/db"), ("mysql://u:sec/re@t@host/db", "mysql://***@host/db"),
+     ("sqlite:////data/a@b/x.db", "sqlite:////data/a@b/x.db"), ("memory://", "memory://")],
+)  # fmt: skip
+def test_a_store_is_shown_without_its_password(store: str, shown: str) -> None:
+    assert Settings(store=store).printable()["store"] == shown

@@ -1,4 +1,4 @@
-"""Whether what is locked has known vulnerabilities: ``python -m tests.supply.audit requirements.lock``.
+"""Whether what is locked has known vulnerabilities: ``python -m tests.supply.audit extras.lock``.
 
 pip-audit by itself is content with packages that it could not look up. Here that is an answer of its own, because "no
 known vulnerabilities" and "nobody was asked" must not look alike: exit code 0, 1 for vulnerabilities, 2 for not known.

@@ -1,4 +1,6 @@
-"""The bill of materials of what requirements.lock installs, as CycloneDX 1.6: ``python -m tests.supply.sbom``.
+"""The bill of materials of what the locks install, as CycloneDX 1.6: ``python -m tests.supply.sbom``.
+
+requirements.lock has what every service needs, extras.lock that and what its extras need.
 
 Made of the lock and pyproject.toml alone, so that the same tree gives the same bytes: no time, no random number, no
 look at what happens to be installed. It names packages by purl, never by a registry's address.
@@ -16,11 +18,18 @@ from tests.supply.locked import Pin, normal, pins
 ROOT = Path(__file__).parents[2]
 
 
-def bill(project: dict[str, Any], lock: str) -> dict[str, Any]:
-    own, locked = project["project"], pins(lock)
+def bill(project: dict[str, Any], lock: str, extras: str) -> dict[str, Any]:
+    """``extras``: the lock of all that ``lock`` has, and of what the optional dependencies need."""
+    own, required = project["project"], {pin.name for pin in pins(lock)}
     build = {_name(each) for each in project["dependency-groups"]["build"]}
     direct = {_name(each) for each in own["dependencies"]}
-    components = [_component(pin, excluded=pin.name in build - direct) for pin in sorted(locked)]
+
+    def scope(name: str) -> str:
+        if name not in required:
+            return "optional"
+        return "excluded" if name in build - direct else "required"
+
+    components = [_component(pin, scope(pin.name)) for pin in sorted(pins(extras))]
     root = _reference(normal(own["name"]), own["version"])
     content: dict[str, Any] = {
         "metadata": {
@@ -39,12 +48,12 @@ def bill(project: dict[str, Any], lock: str) -> dict[str, Any]:
     return {"$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", **head, **content}
 
 
-def _component(pin: Pin, *, excluded: bool) -> dict[str, Any]:
-    """``excluded``: it builds the package and is no part of what runs."""
+def _component(pin: Pin, scope: str) -> dict[str, Any]:
+    """``excluded``: it builds the package and is no part of what runs. ``optional``: an extra asks for it."""
     reference = _reference(pin.name, pin.version)
     found: dict[str, Any] = {
         "type": "library", "bom-ref": reference, "name": pin.name, "version": pin.version, "purl": reference,
-        "scope": "excluded" if excluded else "required",
+        "scope": scope,
         "hashes": [{"alg": "SHA-256", "content": digest} for digest in sorted(pin.hashes)],
     }  # fmt: skip
     if pin.marker:
@@ -61,8 +70,8 @@ def _name(requirement: str) -> str:
 
 
 def main() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    print(json.dumps(bill(project, (ROOT / "requirements.lock").read_text()), indent=2))
+    lock, extras = ((ROOT / name).read_text() for name in ("requirements.lock", "extras.lock"))
+    print(json.dumps(bill(tomllib.loads((ROOT / "pyproject.toml").read_text()), lock, extras), indent=2))
 
 
 if __name__ == "__main__":

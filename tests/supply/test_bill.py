@@ -16,7 +16,7 @@ from tests.supply.locked import pins
 from tests.supply.sbom import ROOT, bill
 from tests.test_architecture import HOSTS
 
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCK, EXTRAS = ((ROOT / name).read_text() for name in ("requirements.lock", "extras.lock"))
 
 
 def printed() -> str:
@@ -43,12 +43,12 @@ class TestBill:
 
     def test_it_has_every_pin_of_the_lock_with_every_hash(self, made: dict[str, Any]) -> None:
         shown = {(each["name"], each["version"], len(each["hashes"])) for each in made["components"]}
-        assert shown == {(pin.name, pin.version, len(pin.hashes)) for pin in pins(LOCK)}
-        assert len(shown) == sum("==" in line for line in LOCK.splitlines())
+        assert shown == {(pin.name, pin.version, len(pin.hashes)) for pin in pins(EXTRAS)}
+        assert len(shown) == sum("==" in line for line in EXTRAS.splitlines())
 
     def test_what_is_needed_by_itself_is_told_apart(self, made: dict[str, Any]) -> None:
         scopes = {each["name"]: each["scope"] for each in made["components"]}
-        assert (scopes["fastapi"], scopes["setuptools"]) == ("required", "excluded")
+        assert (scopes["fastapi"], scopes["setuptools"], scopes["pyjwt"]) == ("required", "excluded", "optional")
         (root,) = made["dependencies"]
         direct = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
         assert len(root["dependsOn"]) == len(direct)
@@ -58,7 +58,7 @@ class TestBill:
 
     def test_another_lock_gives_another_number(self, made: dict[str, Any]) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-        other = bill(project, LOCK.replace("fastapi==", "fastapi==9", 1))
+        other = bill(project, LOCK, EXTRAS.replace("fastapi==", "fastapi==9", 1))
         assert other["serialNumber"] != made["serialNumber"]
 
     def test_no_registry_is_named(self, text: str) -> None:
@@ -66,6 +66,11 @@ class TestBill:
 
 
 class TestLock:
+    def test_that_of_the_extras_has_what_the_others_have(self) -> None:
+        tested = set(pins((ROOT / "tests" / "requirements.lock").read_text()))
+        assert set(pins(LOCK)) < set(pins(EXTRAS))
+        assert {(pin.name, pin.version) for pin in pins(EXTRAS)} <= {(pin.name, pin.version) for pin in tested}
+
     def test_pins_with_all_that_they_may_have(self) -> None:
         one, two = pins(
             f'Some_Name[extra]==1.0 ; sys_platform == "win32" \\\n    --hash=sha256:{"a" * 64} \\\n'
@@ -104,4 +109,4 @@ class TestAudit:
         assert failed("").code == 2
 
     def test_the_makefile_asks_about_what_is_shipped(self) -> None:
-        assert "tests.supply.audit requirements.lock" in (Path(ROOT) / "Makefile").read_text()
+        assert "tests.supply.audit extras.lock" in (Path(ROOT) / "Makefile").read_text()

@@ -289,7 +289,7 @@ def _build(settings: Settings, loop: asyncio.AbstractEventLoop, port: int) -> Se
 
 
 def _metrics(store: Store) -> Exposition:
-    still = Figures(running=0, streams=0, behind=0, blocked=0, exhausted=False, draining=False)
+    still = Figures(running=0, streams=0, behind=0, blocked=0, exhausted=False, draining=False, pending=0)
     return Exposition(
         counting=Counting(), figures=lambda: still, measure=store.measure, clock=system_clock, info={"version": "0"}
     )

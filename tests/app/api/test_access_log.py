@@ -84,6 +84,8 @@ class TestWhichHaveALine:
         log.now += 1
         log.note()
         assert len(log.lines) == FIRST_OF_A_SECOND + 1000 // ONE_IN + 1
+        log.note()
+        assert log.lines[-1].pygents_about["unlogged"] is None, "they are told once"
 
     def test_probes_hide_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         log = Log("sampled", caplog)
@@ -92,6 +94,8 @@ class TestWhichHaveALine:
         assert not log.lines
         log.note()
         assert log.lines[0].pygents_about["unlogged"] is None
+        log.note(401, "/metrics")
+        assert [line.status for line in log.lines] == [200, 401], "a scrape that is refused is seen"
 
     def test_a_level_that_is_not_logged_is_not_formatted(self, caplog: pytest.LogCaptureFixture) -> None:
         log = Log("all", caplog)
@@ -184,6 +188,13 @@ class TestALine:
         assert (line["status"], line["route"]) == (401, "")
         assert "wrong-key" not in service.log
         assert "caller" not in line
+
+    @pytest.mark.parametrize(("key", "address"), [("wrong-key-of-16-letters", "127.0.0.1"), (None, None)])
+    def test_says_where_a_refused_request_came_from(
+        self, service: Service, key: str | None, address: str | None
+    ) -> None:
+        line = line_of(service, "GET", "/limits", headers={"X-API-Key": key} if key else {})
+        assert line.get("address") == address
 
     def test_names_the_caller(self, service: Service) -> None:
         assert line_of(service, "GET", "/agents")["caller"] == "admin"

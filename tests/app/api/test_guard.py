@@ -1,14 +1,18 @@
 """What every request passes first."""
 
 import socket
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pygents_app.api.guard import bound_hosts
+from pygents_app.api.own_address import is_own_address
 from pygents_app.settings import Settings
 from tests.app.api.conftest import KEY
 from tests.app.api.serving import Served, read_all, serving
+from tests.service import serving as running
 
 CHUNK = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
 
@@ -55,6 +59,26 @@ class TestHost:
         for path in ("/healthz", "/readyz"):
             assert service.call("GET", path, headers={"Host": "10.0.0.7:8000"}).status_code == 200
 
+    def test_the_address_that_it_has_come_to(self, tmp_path: Path) -> None:
+        """As Prometheus scrapes a pod. Another address, another port and a name are none."""
+        settings = {"host": "0.0.0.0", "insecure": "true", "allowed_hosts": "agents.example.org"}  # noqa: S104
+        with running(tmp_path, "--demo", settings=settings) as service:
+            url, port = f"http://127.0.0.2:{service.port}/metrics", service.port
+            for host, status in (
+                (f"127.0.0.2:{port}", 200), (f"127.0.0.3:{port}", 421), ("127.0.0.2", 421),
+                (f"127.0.0.2:{port + 1}", 421), (f"evil.example:{port}", 421), ("agents.example.org", 200),
+            ):  # fmt: skip
+                assert httpx.get(url, headers={"Host": host}, trust_env=False).status_code == status, host
+
+    @pytest.mark.parametrize(
+        ("server", "host", "own"),
+        [(("::ffff:10.0.0.7", 8000), "10.0.0.7:8000", True), (("fd00::7", 8000), "[FD00::7]:8000", True),
+         (("10.0.0.7", 80), "10.0.0.7", True), (("10.0.0.7", 8000), "10.0.0.7", False),
+         (("/run/pygents.sock", None), "/run/pygents.sock:None", False), (None, "10.0.0.7:8000", False)],
+    )  # fmt: skip
+    def test_addresses_of_sockets(self, server: object, host: str, own: bool) -> None:
+        assert is_own_address({"server": server}, host) is own
+
     def test_any_name_will_do_where_none_was_told(self, locked: Served) -> None:
         answer = locked.call("GET", "/agents", headers={"Host": "whatever.example", "X-API-Key": KEY})
         assert answer.status_code == 200
@@ -92,6 +116,11 @@ class TestOrigin:
     def test_foreign_pages_cannot_write(self, service: Served, origin: str) -> None:
         for path in ("/agents", "/agents/x/turns", "/agents/x/turns/y/cancel"):
             problem(service.call("POST", path, json={}, headers={"Origin": origin}), "foreign-origin")
+
+    def test_two_origins_are_foreign_also_if_the_first_is_the_own(self, service: Served) -> None:
+        for second in (service.url, "http://evil.example"):
+            headers = [("Origin", service.url), ("Origin", second)]
+            problem(service.call("POST", "/agents", json={}, headers=headers), "foreign-origin")
 
     def test_the_own_page_can(self, service: Served) -> None:
         agent = service.create()

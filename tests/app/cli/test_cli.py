@@ -74,10 +74,10 @@ def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
-def refusal(folder: Path, *arguments: str, verb: str = "serve", **environ: str) -> str:
-    """The one line on stderr of a start that is refused."""
+def refusal(folder: Path, *arguments: str, verb: str = "serve", code: int = 2, **environ: str) -> str:
+    """The one line on stderr of a start that is refused. ``code`` is 75 if that may pass by itself."""
     ended = run(folder, verb, *arguments, **environ)
-    assert ended.returncode == 2, ended.stderr
+    assert ended.returncode == code, ended.stderr
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: ")
@@ -259,7 +259,7 @@ class TestRefused:
         (code / "my_agents.py").write_text("raise SystemExit('imported')")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            line = refusal(code, "my_agents.py", "--port", str(port))
+            line = refusal(code, "my_agents.py", "--port", str(port), code=75)
         assert f"Port {port}" in line
         assert "--port" in line
 
@@ -269,7 +269,7 @@ class TestRefused:
 
     def test_a_second_server_on_the_file(self, code: Path) -> None:
         with serving(code, "my_agents.py"):
-            assert "another" in refusal(code, "my_agents.py", "--port", "0")
+            assert "another" in refusal(code, "my_agents.py", "--port", "0", code=75)
 
     @pytest.mark.parametrize("store", ["sqlite:////proc/pygents.db", "sqlite:///./missing/x.db", "mysql://x", "x.db"])
     def test_a_store_that_cannot_be_used(self, code: Path, store: str) -> None:
@@ -278,6 +278,20 @@ class TestRefused:
     def test_a_store_in_a_folder_that_takes_no_files(self, code: Path) -> None:
         line = refusal(code, "my_agents.py", "--port", "0", "--store", "sqlite:////proc/pygents.db")
         assert "No file can be made in /proc; give --store another file." in line
+
+    def test_a_disk_that_is_full(self, code: Path) -> None:
+        full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n{AGENTS}"
+        (code / "my_agents.py").write_text(full)
+        assert "no space left" in refusal(code, "my_agents.py", "--port", "0", code=75)
+
+    def test_for_programs_it_is_a_line_of_the_log(self, code: Path) -> None:
+        with serving(code, "my_agents.py"):
+            ended = run(code, "serve", "my_agents.py", "--port", "0", PYGENTS_LOG_FORMAT="json")
+        assert (ended.returncode, ended.stdout) == (75, "")
+        (line,) = ended.stderr.splitlines()
+        told = json.loads(line)
+        assert (told["level"], told["logger"]) == ("critical", "pygents")
+        assert told["message"].startswith("Another server")
 
     def test_a_setting_that_is_none(self, code: Path) -> None:
         assert "PYGENTS_PROT" in refusal(code, "my_agents.py", PYGENTS_PROT="1")

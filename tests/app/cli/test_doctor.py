@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pygents_app.cli import findings
 from pygents_app.cli.findings import State
 from pygents_app.store.lockfile import LockFile, holder
 from tests.app.cli.test_cli import run
+from tests.helpers import eventually_sync
 from tests.service import serving
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -59,7 +62,7 @@ class TestJudgements:
         assert finding.state is state, finding.text
 
     @pytest.mark.parametrize(
-        ("mode", "told"), [(0o100600, False), (0o100400, False), (0o100640, True), (0o100604, True)]
+        ("mode", "told"), [(0o100600, False), (0o100400, False), (0o100440, False), (0o100640, True), (0o100604, True)]
     )
     def test_files_of_secrets_are_for_their_owner(self, mode: int, told: bool) -> None:
         assert (findings.of_secret_file("key", mode) is not None) is told
@@ -98,6 +101,37 @@ class TestMachine:
             assert looked(tmp_path, str(service.database))["server"][0]["text"].startswith(f"process {service.pid} ")
             service.kill()
             assert looked(tmp_path)["server"][0]["text"] == "none uses the database now"
+
+    def test_a_server_that_is_not_ready(self, tmp_path: Path) -> None:
+        with serving(tmp_path, "--demo", settings={"drain": 60}) as service:
+            turn = {"tool": "count", "kwargs": {"to": 10_000}}
+            assert httpx.post(f"{service.url}/agents/counter/turns", json=turn, trust_env=False).status_code == 202
+            service.signal(signal.SIGTERM)
+            ready = f"{service.url}/readyz"
+            eventually_sync(lambda: httpx.get(ready, trust_env=False).status_code == 503)
+            (found,) = looked(tmp_path, PYGENTS_PORT=str(service.port))["server"]
+            assert found["state"] == "warning"
+            assert "is not ready: draining." in found["text"]
+
+    @pytest.mark.parametrize("store", ["sqlite://pygents.db", "postgresql://u:s/ecret@host/name"])
+    def test_a_store_that_is_none(self, tmp_path: Path, store: str) -> None:
+        found = looked(tmp_path, code=1, PYGENTS_STORE=store)
+        assert "is not understood" in found["settings"][1]["text"]
+        assert "store" not in found
+        assert "ecret" not in json.dumps(found)
+
+    def test_files_of_settings_without_a_secret_may_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "pygents.toml").write_text('store = "sqlite:///./mine.db"\n')
+        (tmp_path / "pygents.toml").chmod(0o644)
+        assert "files" not in looked(tmp_path)
+        (tmp_path / "pygents.toml").write_text('admin_key = "correct-horse-battery"\n')
+        assert looked(tmp_path)["files"][0]["text"].startswith("pygents.toml can be read by others")
+
+    def test_a_key_file_that_dotenv_names(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("correct-horse-battery")
+        (tmp_path / "key").chmod(0o644)
+        (tmp_path / ".env").write_text("PYGENTS_ADMIN_KEY_FILE=key\n")
+        assert looked(tmp_path)["files"][0]["text"].startswith("key can be read by others")
 
     def test_settings_that_are_not_valid(self, tmp_path: Path) -> None:
         found = looked(tmp_path, code=1, PYGENTS_PROT="1")

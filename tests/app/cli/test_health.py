@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pygents_app.cli.health import MOST_BYTES
 from tests.helpers import eventually_sync, free_port
 from tests.service import COMMAND, serving
 
@@ -111,6 +112,10 @@ class TestOthers:
     def test_what_it_makes_of_an_answer(self, tmp_path: Path, status: int, body: object, said: str) -> None:
         with answering(status, json.dumps(body).encode()) as port:
             assert health(tmp_path, PYGENTS_PORT=port) == (1, f"http://127.0.0.1:{port} {said}")
+
+    def test_an_answer_is_read_up_to_a_bound(self, tmp_path: Path) -> None:
+        with answering(200, json.dumps({"status": "ok", "more": "x" * MOST_BYTES}).encode()) as port:
+            assert "not a pygents service" in health(tmp_path, PYGENTS_PORT=port)[1]
 
     def test_a_page(self, tmp_path: Path) -> None:
         with answering(200, b"<html>") as port:

@@ -39,11 +39,11 @@ def exposed() -> Mapping[str, frozenset[str]]:
     async def measure() -> Measures:
         return Measures(0, 0, 0, 0, None)
 
-    counting, figures = Counting(), Figures(0, 0, 0, 0, False, False)
+    counting, figures = Counting(), Figures(0, 0, 0, 0, False, False, 0)
     made = Exposition(
         counting=counting, figures=lambda: figures, measure=measure, clock=lambda: 0, info={"version": ""}
     )
-    text = asyncio.run(made.text()).decode()
+    text = asyncio.run(made.text(ready=True)).decode()
     labels = {"pygents_info": frozenset({"version"})}
     for family in counting.families:
         name = family.name if isinstance(family, Histogram) else f"{family.name}_total"

@@ -104,6 +104,10 @@ class TestForPrograms:
         assert (found["city"], found["n"], found["none"], found["it"]) == ("Oslo", 3, None, "{1}")
         assert (found["path"], found["nan"]) == (sys.path, "nan")
 
+    def test_a_number_that_has_no_text(self) -> None:
+        found = for_programs(large=10**300, larger=10**5000)
+        assert (found["large"], found["larger"]) == (10**300, "<int>")
+
     def test_what_was_added_is_not_taken_for_what_is_ours(self) -> None:
         found = for_programs("text", level="forged", time="forged", agent="forged", **about("greeter", "t1", 1))
         assert (found["level"], found["agent"]) == ("info", "greeter")

@@ -58,6 +58,15 @@ class TestNotices:
         counting.hear(Notice(ended=ended, heads=heads(a="", b="support")))
         assert values(counting.ended) == {("", "completed"): 2, ("support", "error"): 1, ("support", "completed"): 1}
 
+    def test_a_first_failure_is_an_increase(self, counting: Counting) -> None:
+        """A series that begins with 1 was never at 0, as far as ``increase`` can tell."""
+        counting.expect({"group": "support"})
+        counting.hear(Notice(begun=[Begun(turn(), Fence("n", 1), Definition("a", labels={"group": "sales"}))]))
+        reasons = ("completed", "timeout", "error", "cancelled")
+        assert dict(counting.ended.read()) == {
+            (group, reason): 0 for group in ("", "support", "sales") for reason in reasons
+        }
+
     def test_groups_are_bounded(self, counting: Counting) -> None:
         for number in range(3 * MOST_GROUPS):
             counting.hear(Notice(ended=[turn()], heads=heads(a=f"g{number}")))
@@ -100,7 +109,7 @@ class TestTelemetry:
         }  # fmt: skip
 
     def test_all_the_others(self, counting: Counting, telemetry: Telemetry) -> None:
-        for each in (Committed(8, 0.5), Entered(0.25), Replayed(7), Dropped("a"), Lagged("http", 0.5), Blocked(None)):
+        for each in (Committed(8, 0.5), Entered(0.25), Replayed(7), Dropped(), Lagged("http", 0.5), Blocked()):
             telemetry.emit(each)
         assert sums(counting.batches) == {(): (1, 8)}
         assert sums(counting.committing) == {(): (1, 0.5)}

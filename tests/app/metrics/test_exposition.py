@@ -50,7 +50,7 @@ async def block() -> None:
 Agent("greeter", "Greets.", [greet, fail, sleep, block])
 """
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
-FIGURES = Figures(running=1, streams=2, behind=3, blocked=4, exhausted=True, draining=False)
+FIGURES = Figures(running=1, streams=2, behind=3, blocked=4, exhausted=True, draining=False, pending=5)
 
 
 def samples(text: str) -> Samples:
@@ -118,6 +118,17 @@ class TestCounts:
         assert scraped.grown("pygents_events_total", type="turn.queued") == 3
         assert scraped.grown("pygents_commit_duration_seconds_count") >= 6
         assert scraped.grown("pygents_commit_commands_sum") >= 6
+
+    def test_failures_of_a_group_are_there_before_the_first(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(AGENTS)
+        with serving(tmp_path, "mine.py") as service:
+            create(service, "counted", group="support")
+            service.stop()
+            service.start()
+            found = Scraped(service).before
+        for group in ("", "support"):
+            key = ("pygents_turns_ended_total", frozenset({"group": group, "stop_reason": "error"}.items()))
+            assert found[key] == 0
 
     def test_requests_by_pattern(self, service: Service, scraped: Scraped) -> None:
         post(service, "greeter", "greet")
@@ -192,7 +203,7 @@ class TestTheStore:
         async def measure() -> Measures:
             raise Unavailable("no disk")
 
-        found = samples((await exposition(measure).text()).decode())
+        found = samples((await exposition(measure).text(ready=False)).decode())
         assert found["pygents_store_up", frozenset()] == 0
         assert found["pygents_stream_behind_events", frozenset()] == 3
         assert ("pygents_turns_queued", frozenset()) not in found
@@ -201,7 +212,7 @@ class TestTheStore:
         async def measure() -> Measures:
             return Measures(1, 0, 1, 0, 9_000_000)
 
-        found = samples((await exposition(measure).text()).decode())
+        found = samples((await exposition(measure).text(ready=False)).decode())
         assert found["pygents_oldest_queued_seconds", frozenset()] == 0
 
     async def test_a_crowd_reads_it_one_by_one(self) -> None:
@@ -216,5 +227,5 @@ class TestTheStore:
             return Measures(0, 0, 0, 0, None)
 
         made = exposition(measure)
-        await asyncio.gather(*(made.text() for _ in range(8)))
+        await asyncio.gather(*(made.text(ready=True) for _ in range(8)))
         assert most == 1

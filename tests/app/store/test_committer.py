@@ -106,6 +106,15 @@ class TestBatches:
         await asyncio.gather(*(committer.execute(Pause("a")) for _ in range(50)))
         assert len(apply.batches) == len(calls) == 1
 
+    async def test_how_long_it_takes_is_known_while_it_does(self, committer: Committer, apply: Apply) -> None:
+        assert committer.pending_seconds == 0
+        apply.gate.clear()
+        waiting = committer.execute(Pause("a"))
+        await eventually(lambda: committer.pending_seconds > 0.05)
+        apply.gate.set()
+        await waiting
+        await eventually(lambda: committer.pending_seconds == 0)
+
 
 class TestListeners:
     async def test_one_notice_for_a_batch_before_its_answers(self, committer: Committer) -> None:

@@ -45,6 +45,21 @@ async def test_a_whole_file(filled: Path) -> None:
     assert report.counted["memories"] == report.counted["traces"] == report.counted["idempotency keys"] == 1
 
 
+async def test_a_file_of_another_build_is_not_called_damaged(filled: Path) -> None:
+    """Nothing is wrong in it; only its tables are not those that this version reads."""
+    with closing(sqlite3.connect(filled)) as db:
+        db.execute("ALTER TABLE agents ADD COLUMN of_another_build")
+    with pytest.raises(StartupError, match="but not as this version of pygents makes it"):
+        examine(filled)
+
+
+def test_what_is_no_database_is_told_once(path: Path) -> None:
+    path.write_bytes(b"garbage" * 1000)
+    problems = examine(path).problems
+    assert len(problems) == len(set(problems))
+    assert not [problem for problem in problems if "ok" in problem.split()]
+
+
 @pytest.mark.parametrize(
     ("statement", "told"),
     [

@@ -114,7 +114,7 @@ async def test_silent_streams_are_pinged(log: Log) -> None:
     await hub.close()
 
 
-async def test_a_send_that_waits_too_long_ends_that_stream(log: Log) -> None:
+async def test_a_send_that_waits_too_long_ends_that_stream(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     told: list[Happening] = []
     hub = Hub(reads=log, listen=log.listen, patience=Patience(ping=3600, send=0.05), emit=told.append)
     hub.start(asyncio.get_running_loop())
@@ -124,7 +124,10 @@ async def test_a_send_that_waits_too_long_ends_that_stream(log: Log) -> None:
         await eventually(lambda: slow.client.aborted)
         assert quick.client.seqs == [1]
         assert not quick.client.aborted
-    assert told == [Dropped("a")]
+    assert told == [Dropped()]
+    (line,) = caplog.records
+    assert (line.levelname, line.pygents_about["agent"]) == ("WARNING", "a")  # type: ignore[attr-defined]
+    assert "took nothing for 0.05 seconds" in line.getMessage()
     slow.close()
     quick.close()
     await hub.close()
