@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from .access.records import NO_LIMITS, AccessKey, KeyLimits
@@ -140,6 +140,7 @@ class Gate:
         """With ``visitors`` it is never open: who issues their tokens says who comes in."""
         self._visitors = visitors
         self._digest = hashlib.sha256(admin_key.encode()).digest() if admin_key is not None else None
+        self._admin = _settings_admin(self._digest) if self._digest is not None else SETTINGS_ADMIN
         self._clock = clock
         self._known: Mapping[bytes, _Known] = {}
 
@@ -158,7 +159,7 @@ class Gate:
     ) -> Principal | None:
         """Who sent these header values; None for nobody who is known here.
 
-        A header that was sent twice is nobody's: two readers of the request could disagree on which one counts. Of
+        Two keys are nobody's, in one header or in both: two readers of the request could disagree on which counts. Of
         tokens only those are known that were verified before. ``chosen``: whether the key that a person has chosen,
         that of the settings, is admitted. It is the only one that could be found by trying; stored keys have 256 random
         bits.
@@ -170,7 +171,7 @@ class Gate:
             return None
         digest = hashlib.sha256(given).digest()
         if chosen and self._digest is not None and hmac.compare_digest(digest, self._digest):
-            return SETTINGS_ADMIN
+            return self._admin
         known = self._known.get(given[ID], NOBODY)
         if hmac.compare_digest(digest, known.digest):
             return known.principal if known.until is None or self._clock() < known.until else None
@@ -180,8 +181,8 @@ class Gate:
         """The caller that has this ``Principal.holder``, if it would be admitted now."""
         if id == ANONYMOUS:
             return ANYBODY if self.open else None
-        if id == ADMIN:
-            return SETTINGS_ADMIN if self._digest is not None else None
+        if self._digest is not None and hmac.compare_digest(id.encode(), self._admin.holder.encode()):
+            return self._admin
         known = self._known.get(id.encode(), NOBODY)
         if known is NOBODY and self._visitors is not None:
             return self._visitors.by_credential(id)
@@ -220,6 +221,12 @@ class Gate:
         return any(known.until is not None and known.until > now for known in self._known.values())
 
 
+def _settings_admin(digest: bytes) -> Principal:
+    """What holds its tickets names the key by 32 bits of its digest: they end with the key, and the database that they
+    are in is no great help to who would find it by trying."""
+    return replace(SETTINGS_ADMIN, credential=f"{ADMIN}.{digest[:4].hex()}")
+
+
 def _known(key: AccessKey) -> _Known:
     void = key.damaged or key.revoked_at is not None
     limits = key.limits if key.limits != NO_LIMITS else NO_LIMITS  # the one, which is asked for by its identity
@@ -248,7 +255,9 @@ def _credential(authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> b
         case [value], []:
             scheme, _, key = value.partition(b" ")
             return key.strip() if scheme.lower() == b"bearer" else None
-        case _, [key]:
-            return key if len(authorization) <= 1 else None
+        case [value], [key]:  # of a proxy, perhaps, which asks for a password of its own; but two keys are none
+            return key if value.partition(b" ")[0].lower() != b"bearer" else None
+        case [], [key]:
+            return key
         case _:
             return None

@@ -1,11 +1,12 @@
 """Every write that the service can ask for, and the replies. A command is frozen and is one atomic unit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from .access.commands import AccessCommand, AccessReply
+from .access.records import Entry
 from .errors import ServiceError
 from .model import (
     Begun,
@@ -126,6 +127,14 @@ class Cancel(Struct, frozen=True, gc=False):
     agent: str
     turn_id: str
     request: CancelRequest
+
+
+class Cascade(NamedTuple):
+    """How a cancel goes on to what came of the turn: ``may`` tells of which agents turns may be cancelled, ``entry``
+    what the audit log has of one."""
+
+    may: Callable[[str], bool]
+    entry: Callable[[TurnRef], Entry | None]
 
 
 class Pause(Struct, frozen=True, gc=False):

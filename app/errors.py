@@ -5,6 +5,7 @@ traceback, a path or SQL. ``api/problems.py`` turns errors into RFC 9457 bodies,
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 
@@ -117,14 +118,15 @@ class InvalidRequest(ServiceError):
     @classmethod
     def of_parts(cls, parts: Mapping[str, "InvalidRequest"]) -> "InvalidRequest":
         """One error about several parts of a body, by their pointers; of one part alone, all that was said of it."""
-        found = [
+        found = (
             {**error, "pointer": place + error["pointer"]}
             for place, part in parts.items()
             for error in part.fields["errors"]
-        ]
+        )
         first = next(iter(parts.values()))
         detail = first.detail if len(parts) == 1 else f"{len(parts)} parts of the body are not valid."
-        return (type(first) if len({type(part) for part in parts.values()}) == 1 else cls)(detail, errors=found[:100])
+        kind = type(first) if len({type(part) for part in parts.values()}) == 1 else cls
+        return kind(detail, errors=list(islice(found, 100)))
 
 
 class InvalidArguments(InvalidRequest):

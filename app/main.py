@@ -47,7 +47,7 @@ from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
 from .settings import Settings, no_key, no_verifier
-from .store.opening import open_store
+from .store.opening import check_folder, open_store
 from .streaming.hub import Hub
 from .streaming.places import Places
 from .streaming.subscription import Patience
@@ -77,6 +77,8 @@ class Service:
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
         self._tokens = tokens = _tokens(settings)  # which may refuse: before the store is open
         emit, counting = _counted()
+        if not settings.insecure:
+            check_folder(settings.store)
         store: Store = open_store(settings.store, durability=settings.durability, emit=emit)
         store.listen(counting.hear)
         self._counting = counting

@@ -17,9 +17,9 @@ def text(value: str | None) -> bytes:
     return b"null" if value is None else encode_basestring(value).encode(errors="replace")
 
 
-def inline(**pieces: bytes | None) -> tuple[dict[str, bytes], list[str]]:
+def inline(*, most: int = INLINE_LIMIT, **pieces: bytes | None) -> tuple[dict[str, bytes], list[str]]:
     """The pieces with the large ones replaced by null, and the names of those."""
-    truncated = [name for name, piece in pieces.items() if piece is not None and len(piece) > INLINE_LIMIT]
+    truncated = [name for name, piece in pieces.items() if piece is not None and len(piece) > most]
     shown = {name: b"null" if piece is None or name in truncated else piece for name, piece in pieces.items()}
     return shown, truncated
 

@@ -56,7 +56,7 @@ class ErrorDetail(TypedDict):
 
 
 class ArgumentsError(PygentsError, ValueError):
-    """Arguments do not fit a tool's signature; ``errors`` lists every reason."""
+    """Arguments do not fit a tool's signature; ``errors`` lists the reasons, a hundred at most."""
 
     def __init__(self, tool_name: str, errors: Iterable[ErrorDetail]) -> None:
         self.tool_name = tool_name

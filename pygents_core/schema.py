@@ -13,11 +13,19 @@ from .serialization import is_callable_argument, to_jsonable
 
 JsonSchema = dict[str, Any]
 
+MOST_DETAILS = 100
+"""Reasons that an ArgumentsError tells: a list of a million wrong items is told in a hundred of them."""
+MOST_ERRORS = 1000
+"""Of more than so many errors no reasons are made, because pydantic makes those of all at once, and that takes long."""
+
 _MODES: Mapping[Any, Literal["positional_only", "positional_or_keyword", "keyword_only"]] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional_only",
     inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional_or_keyword",
     inspect.Parameter.KEYWORD_ONLY: "keyword_only",
 }
+
+
+_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
 
 
 class _Fixed:
@@ -100,16 +108,35 @@ class ToolSchema:
         """Return the arguments as their annotated types: pydantic's lax Python mode, as for parsed JSON.
 
         Adds nothing: no defaults, no fixed kwargs. A callable argument (a function, a ``@dynamic`` one) is not checked
-        and stays what it is. Raises ArgumentsError with every reason.
+        and stays what it is. Raises ArgumentsError with every reason, or the first hundred.
         """
+        self._check_counts(len(args), len(kwargs))
         given = {**dict.fromkeys(self._fixed, _FIXED), **kwargs}
         try:
             checked_args, checked_kwargs = self._validator.validate_python(ArgsKwargs(tuple(args), given))
         except ValidationError as error:
-            raise ArgumentsError(self._name, _details(error)) from None
+            details = _details(error) if error.error_count() <= MOST_ERRORS else _too_many(error, args)
+            raise ArgumentsError(self._name, details) from None
         except Exception as error:  # a user's own validator, or nesting that is too deep for one
             raise ArgumentsError(self._name, [{"loc": ("args",), "msg": f"{type(error).__name__}: {error}"}]) from error
         return checked_args[: len(args)], {name: checked_kwargs[name] for name in kwargs}
+
+    def _check_counts(self, args: int, kwargs: int) -> None:
+        """Far more arguments than there are parameters are refused as they are counted, not one by one."""
+        for side, given, most in (("args", args, self._most_args), ("kwargs", kwargs, self._most_kwargs)):
+            if most is not None and given > most + MOST_DETAILS:
+                message = f"At most {most} {'positional' if side == 'args' else 'keyword'} arguments, not {given}"
+                raise ArgumentsError(self._name, [{"loc": (side,), "msg": message}])
+
+    @cached_property
+    def _most_args(self) -> int | None:
+        if self._of_kind(inspect.Parameter.VAR_POSITIONAL):
+            return None
+        return sum(p.python.kind in _POSITIONAL for p in self._parameters)
+
+    @cached_property
+    def _most_kwargs(self) -> int | None:
+        return None if self._of_kind(inspect.Parameter.VAR_KEYWORD) else len(self._parameters)
 
     @cached_property
     def _parameters(self) -> list[_Parameter]:
@@ -210,6 +237,10 @@ def _default(value: Any) -> JsonSchema:
 
 
 def _details(error: ValidationError) -> Iterator[ErrorDetail]:
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+    for detail in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_DETAILS]:
         side = "args" if isinstance(detail["loc"][0], int) else "kwargs"
         yield {"loc": (side, *detail["loc"]), "msg": detail["msg"]}
+
+
+def _too_many(error: ValidationError, args: Sequence[Any]) -> list[ErrorDetail]:
+    return [{"loc": ("args" if args else "kwargs",), "msg": f"{error.error_count()} errors, too many to tell them all"}]

@@ -47,14 +47,15 @@ class AccessLog:
     def note(self, scope: Scope, given: Given, seconds: float) -> None:
         if self._wanted == "off":
             return
-        if given.status >= 500 or (seconds >= SLOW_SECONDS and not _waits(scope)):
+        if given.status == 503:  # what passes by itself befalls every request meanwhile
+            if self._is_sampled():
+                self._write(logging.WARNING, scope, given, seconds)
+        elif given.status >= 500 or (seconds >= SLOW_SECONDS and not _waits(scope)):
             self._write(logging.WARNING, scope, given, seconds)
-        elif self._wanted == "all" or (self._wanted == "sampled" and self._is_sampled(scope["path"], given.status)):
+        elif self._wanted == "all" or (self._wanted == "sampled" and not _watches(scope, given) and self._is_sampled()):
             self._write(logging.INFO, scope, given, seconds)
 
-    def _is_sampled(self, path: str, status: int) -> bool:
-        if path in WATCHERS and status == 200:
-            return False
+    def _is_sampled(self) -> bool:
         second = int(self._clock())
         if second != self._second:
             self._second, self._seen = second, 0
@@ -124,6 +125,10 @@ def _turn_of(given: Given) -> dict[str, str]:
         if name == b"location" and (found := _TURN.fullmatch(value)):
             return {"agent": found[1].decode(), "turn": found[2].decode()}
     return {}
+
+
+def _watches(scope: Scope, given: Given) -> bool:
+    return scope["path"] in WATCHERS and given.status == 200
 
 
 def _waits(scope: Scope) -> bool:

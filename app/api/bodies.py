@@ -29,6 +29,8 @@ _NUMBERS = bytes(
 )
 """Maps digits to 0, both letters of exponents to e, and all that numbers do not have to a space."""
 _LONGEST = b"0" * 300
+EXACT = 2**53
+"""Integers below it are written alike as integers; what a float from here on is worth takes up to 309 digits."""
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 
 
@@ -123,8 +125,7 @@ def validate(model: type[Model], value: Any) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        raise InvalidRequest("The body is not valid.", errors=of_body(found)) from None
+        raise InvalidRequest("The body is not valid.", errors=of_body(error)) from None
 
 
 def digest(value: Any) -> bytes:
@@ -136,14 +137,27 @@ def digest(value: Any) -> bytes:
 
 
 def _canonical(value: Any) -> Any:
-    """The value with whole floats as integers, -0.0 included: json writes each of the two in another way."""
+    """The value with whole floats as integers, -0.0 included: json writes each of the two in another way.
+
+    And integers that are worth the same as a large float as that, which is written in a few digits, not in 309.
+    """
     if isinstance(value, float):
-        return int(value) if value.is_integer() else value
+        return int(value) if value.is_integer() and -EXACT < value < EXACT else value
+    if isinstance(value, int) and not -EXACT < value < EXACT:
+        return _worth(value)
     if isinstance(value, list):
         return [_canonical(each) for each in value]
     if isinstance(value, dict):
         return {name: _canonical(each) for name, each in value.items()}
     return value
+
+
+def _worth(value: int) -> int | float:
+    """A float if there is one that is the same number."""
+    try:
+        return float(value) if float(value) == value else value
+    except OverflowError:
+        return value
 
 
 def check_type(heads: Heads) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 
+from .caller import principal_of
 from .handover import HANDOVER
 
 
@@ -54,10 +55,10 @@ class Connection:
 
 
 class Waiter:
-    """A client that waits for a plain answer (``streaming.leaving.Client``)."""
+    """A client that waits for a plain answer (``streaming.leaving.Client``). ``holder`` is what it was admitted by."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.receive = receive
+        self.receive, self.holder = receive, principal_of(scope).holder
         handover = scope.get(HANDOVER)
         self._connection = Connection(handover.send) if handover is not None else None
 

@@ -64,6 +64,9 @@ LINGER_BYTES, LINGER_SECONDS = 8 * 1024 * 1024, 2.0
 """How much of a refused body is thrown away, and for how long: closing at once would reset the connection under the
 client's feet before it has read the answer."""
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""An answer is what its Content-Type says, though a browser may think that it looks like a page."""
+
 _HOST = re.compile(HOST.pattern.encode())
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 log = logging.getLogger(__name__)
@@ -195,9 +198,10 @@ class Guard:
             )
 
     def _check_origin(self, origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
-        """The page's own origin is fine: scheme apart, it is the Host that the request was sent to."""
-        own = [hosts[0].lower()] if hosts else []
-        if [origin.lower().partition(b"://")[2] for origin in origins] != own and not self._cors.allows(origins):
+        """The page's own origin is fine: by either scheme, it is the Host that the request was sent to."""
+        own = [scheme + hosts[0].lower() for scheme in (b"http://", b"https://")] if hosts else []
+        is_own = len(origins) == 1 and origins[0].lower() in own
+        if not is_own and not self._cors.allows(origins):
             raise ForeignOrigin(
                 "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS). "
                 "A program should send no Origin."
@@ -279,7 +283,7 @@ class _Answer:
         elif message["type"] == "http.response.start":
             self.status = message["status"]
             headers = self.headers = list(message.get("headers", ()))
-            headers.append((b"x-request-id", self._request_id))
+            headers += ((b"x-request-id", self._request_id), NOSNIFF)
             headers += self.further
             for name, _ in headers:
                 if name == b"cache-control":

@@ -3,14 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
+from pygents_core.schema import MOST_ERRORS as MOST_FOUND
+
 from ..pointers import pointer
 
 MOST_ERRORS = 100
 """A body of a million wrong entries is told in a hundred of them."""
 
 
-def of_body(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def of_body(error: ValidationError) -> list[dict[str, str]]:
     """pydantic's errors about a body. The values that were sent are not repeated: they may be large or secret."""
+    if error.error_count() > MOST_FOUND:
+        return [{"pointer": "", "detail": f"{error.error_count()} errors, too many to tell them all"}]
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
     return [{"pointer": pointer(_place(error["loc"])), "detail": _say(error)} for error in errors[:MOST_ERRORS]]
 
 

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from time import monotonic
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +26,8 @@ MEDIA_TYPE = "application/problem+json"
 NOWHERE = "There is nothing at this address. GET /openapi.json lists what there is."
 
 log = logging.getLogger(__name__)
+_told: dict[str, int] = {}
+"""In which second of the monotonic clock an error that passes was last told, by its type."""
 
 
 def response(error: ServiceError) -> Response:
@@ -43,9 +46,18 @@ def response(error: ServiceError) -> Response:
 
 def answer_of(error: ServiceError) -> Response:
     """The same for an error of a route; the log is told of what clients can do nothing about."""
-    if type(error).status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if type(error).status >= HTTPStatus.INTERNAL_SERVER_ERROR and _is_told(error):
         log.warning("%s: %s", error.type, error.detail)
     return response(error)
+
+
+def _is_told(error: ServiceError) -> bool:
+    """What passes by itself befalls every request meanwhile: it has one line a second."""
+    if type(error).status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return True
+    second = int(monotonic())
+    told, _told[error.type] = _told.get(error.type), second
+    return told != second
 
 
 def unexpected(request_id: str) -> Response:

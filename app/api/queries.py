@@ -10,6 +10,7 @@ from pydantic.warnings import UnsupportedFieldAttributeWarning
 from ..model import TurnStatus
 from .names import TURN_ID
 
+TURN_CURSOR = rf"^{TURN_ID.pattern}(\.[0-9a-f]{{16}})?$"
 MAX_ITEMS = 1000
 """Of one page."""
 MAX_WAIT = 60
@@ -75,7 +76,7 @@ class CancelQuery(NoQuery):
 
 class TurnsQuery(PageQuery):
     status: Annotated[TurnStatus | None, Field(description="Only turns of this status.")] = None
-    after: Annotated[str | None, Field(pattern=f"^{TURN_ID.pattern}$", description="`next` of the page before.")] = None
+    after: Annotated[str | None, Field(pattern=TURN_CURSOR, description="`next` of the page before.")] = None
 
 
 class TurnQuery(NoQuery):

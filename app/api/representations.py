@@ -12,7 +12,7 @@ from typing import Literal
 from pygents_core.tool import Retry, Tool
 
 from ..model import Definition, Head, ListedAgent, PlacedTurn, Turn, TurnStatus
-from ..payloads import inline, members, moment, ref, text
+from ..payloads import INLINE_LIMIT, inline, members, moment, ref, text
 from ..retries import encoded
 from .queries import AgentStatus
 
@@ -28,13 +28,16 @@ _NULL = b"null"
 _STATUSES = {status: b'"%s"' % status.encode() for status in TurnStatus}
 
 
-def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool = True) -> bytes:
-    """One turn. Unless ``whole``, pieces over 64 KiB are null and named in ``truncated``."""
+def turn_json(
+    placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool = True, bare: bool = False
+) -> bytes:
+    """One turn. Unless ``whole``, pieces over 64 KiB are null and named in ``truncated``; if ``bare``, any."""
     turn, place = placed.turn, placed.place
     spec = turn.spec
     args, kwargs, metadata, output, truncated = spec.args, spec.kwargs, spec.metadata, turn.output or _NULL, b"[]"
-    if not whole:
-        pieces, names = inline(args=args, kwargs=kwargs, metadata=metadata, output=output)
+    if bare or not whole:
+        most = -1 if bare else INLINE_LIMIT
+        pieces, names = inline(most=most, args=args, kwargs=kwargs, metadata=metadata, output=turn.output)
         args, kwargs, metadata, output = pieces.values()
         truncated = json.dumps(names).encode()
     agent, turn_id, status = spec.agent.encode(), spec.id.encode(), _STATUSES[turn.status]

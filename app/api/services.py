@@ -10,7 +10,7 @@ from pygents_core.tool import Tool
 
 from ..access.records import AccessKey, Actor, Entry, KeyLimits
 from ..auth import Gate, Principal
-from ..commands import AgentReply, Cancelled, Enqueued
+from ..commands import AgentReply, Cancelled, Cascade, Enqueued
 from ..grants import Grant
 from ..model import Asker, Definition
 from ..ports import Store
@@ -52,7 +52,7 @@ class Submission(Protocol):
         *,
         by: str,
         reason: str | None,
-        cascade: bool = False,
+        cascade: Cascade | None = None,
         entry: Entry | None = None,
     ) -> Cancelled: ...
 

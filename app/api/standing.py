@@ -35,18 +35,22 @@ async def show(services: Services, listed: ListedAgent) -> Shown:
     return Shown(listed, await _status(services, listed.head, frozenset(missing)), missing)
 
 
-async def turn_json(services: Services, placed: PlacedTurn, *, whole: bool = True, head: Head | None = None) -> bytes:
+async def turn_json(
+    services: Services, placed: PlacedTurn, *, whole: bool = True, bare: bool = False, head: Head | None = None
+) -> bytes:
     """A turn with what it waits for. Only the turn at the head of a mailbox needs a look at its agent."""
     if head is None and placed.place == 1:
         head = await _head(services, placed.turn.spec.agent)
-    return turn_beside(services, placed, head, whole=whole)
+    return turn_beside(services, placed, head, whole=whole, bare=bare)
 
 
-def turn_beside(services: Services, placed: PlacedTurn, head: Head | None, *, whole: bool = True) -> bytes:
+def turn_beside(
+    services: Services, placed: PlacedTurn, head: Head | None, *, whole: bool = True, bare: bool = False
+) -> bytes:
     """The same where nothing has to be read: with the agent's row, or without one if there is none (any more)."""
     is_next = placed.turn.status is TurnStatus.QUEUED and placed.place in (None, 1)
     waits = _waits_for(services, placed, head) if is_next else representations.waiting_for(placed)
-    return representations.turn_json(placed, waits, whole=whole)
+    return representations.turn_json(placed, waits, whole=whole, bare=bare)
 
 
 def _waits_for(services: Services, placed: PlacedTurn, head: Head | None) -> representations.WaitingFor | None:

@@ -6,23 +6,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from ..clock import system_clock
 from ..commands import Enqueued
 from ..errors import AgentNotFound, InvalidRequest, MalformedHeader, ServiceError, TurnEnded
+from ..grants import Scope
 from ..logs.about import about
 from ..model import PlacedTurn
 from ..runtime.requests import TurnRequest
 from ..tracing.port import Tracing
 from . import bodies, representations, standing
 from .answers import JSON, Answer, RawHeader
-from .caller import CALLER, asker_of
+from .caller import CALLER, PRINCIPAL, asker_of
 from .connection import Waiter
 from .event_query import pairs_of
 from .heads import Heads, heads_of
 from .names import agent_name, turn_id
 from .requests import NoBody, Submit, plain_submit
+from .scopes import require
 from .services import Services
 from .streams import EventStreams, StreamAnswer, Wish
 from .waiting import Gone, ended_after
@@ -37,12 +40,12 @@ log = logging.getLogger(__name__)
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
 
-Make = Callable[[Services, Scope, Receive], Awaitable[ASGIApp]]
+Make = Callable[[Services, ASGIScope, Receive], Awaitable[ASGIApp]]
 
 _KEY = re.compile(rb"[!-~]{1,%d}" % MAX_KEY)
 
 
-async def submit_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
+async def submit_turn(its: Services, scope: ASGIScope, receive: Receive) -> ASGIApp:
     """Accept a turn; the answer comes once it is durable. With an Idempotency-Key it may be repeated safely."""
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
@@ -57,7 +60,7 @@ async def submit_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
     return await _answer(its, scope, receive, wishes, submitting)
 
 
-async def submit_batch(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
+async def submit_batch(its: Services, scope: ASGIScope, receive: Receive) -> ASGIApp:
     """Accept an array of turns, all or none, in their order."""
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     _refuse_query(scope["query_string"])
@@ -72,14 +75,20 @@ async def submit_batch(its: Services, scope: Scope, receive: Receive) -> ASGIApp
     return Answer(202, b'{"items":[%s]}' % b",".join(items), (JSON, *_replayed(accepted)))
 
 
-async def retry_turn(its: Services, scope: Scope, receive: Receive) -> ASGIApp:
-    """Accept an ended turn once more, as a new turn. Everything else is as for a new one."""
+async def retry_turn(its: Services, scope: ASGIScope, receive: Receive) -> ASGIApp:
+    """Accept an ended turn once more, as a new turn. Everything else is as for a new one.
+
+    But what it was given may be somebody else's: it is shown to those only who may look at it.
+    """
     heads, name = heads_of(scope), agent_name(scope["path_params"]["name"])
     wishes, key = wishes_of(scope["query_string"], heads), _idempotency_key(heads)
     wanted = turn_id(scope["path_params"]["id"])
     bodies.validate(NoBody, await bodies.receive_optional_json(heads, receive))
-    submitting = its.submission.retry(name, wanted, caller=scope[CALLER], key=key, asker=asker_of(scope))
-    return await _answer(its, scope, receive, wishes, submitting)
+    bare = not scope[PRINCIPAL].may(Scope.AGENTS_READ, name)
+    if bare and wishes.events is not None:
+        require(scope[PRINCIPAL], Scope.STREAM_READ, name)
+    retrying = its.submission.retry(name, wanted, caller=scope[CALLER], key=key, asker=asker_of(scope))
+    return await _answer(its, scope, receive, wishes, retrying, bare=bare)
 
 
 class Endpoint:
@@ -88,7 +97,7 @@ class Endpoint:
     def __init__(self, its: Services, make: Make) -> None:
         self._its, self._make = its, make
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         answer = await self._make(self._its, scope, receive)
         await answer(scope, receive, send)
 
@@ -99,7 +108,7 @@ class TracedEndpoint:
     def __init__(self, its: Services, make: Make, *, route: str, tracing: Tracing) -> None:
         self._its, self._make, self._route, self._tracing = its, make, route, tracing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         asked = (scope["method"], self._route, scope["path"], scope["scheme"], scope["headers"])
         with self._tracing.exchange(*asked) as exchange:
             answer = await self._make(self._its, scope, receive)
@@ -161,26 +170,32 @@ def _refuse_query(query: bytes) -> None:
 
 
 async def _answer(
-    its: Services, scope: Scope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued]
+    its: Services,
+    scope: ASGIScope,
+    receive: Receive,
+    wishes: Wishes,
+    submitting: Awaitable[Enqueued],
+    *,
+    bare: bool = False,
 ) -> ASGIApp:
     if wishes.wait and wishes.events is None:
-        return await _wait(its, scope, receive, wishes, submitting)
+        return await _wait(its, scope, receive, wishes, submitting, bare=bare)
     accepted = await submitting
     if wishes.events is not None:
         placed = accepted.turns[0]
         return _events(its, placed, wishes, _headers(accepted), _leaving(its, scope, wishes, placed))
-    return _accepted(its, accepted, wishes)
+    return _accepted(its, accepted, wishes, bare=bare)
 
 
 async def _wait(
-    its: Services, scope: Scope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued]
+    its: Services, scope: ASGIScope, receive: Receive, wishes: Wishes, submitting: Awaitable[Enqueued], *, bare: bool
 ) -> ASGIApp:
     """Listens before the turn is accepted, so that its end is heard however soon it comes."""
     with its.hub.hearing() as heard:
         accepted = await submitting
         placed = accepted.turns[0]
         if placed.turn.ended:
-            return _accepted(its, accepted, wishes)
+            return _accepted(its, accepted, wishes, bare=bare)
         ending = its.hub.ending(placed.turn.id, heard)
     try:
         placed = await ended_after(its, placed, ending, seconds=wishes.wait or 0, client=Waiter(scope, receive))
@@ -188,14 +203,14 @@ async def _wait(
         if leaving := _leaving(its, scope, wishes, placed):
             await leaving.cancel()
     # What the agent's row said when the turn was accepted was true of the turn as it was then.
-    content = await standing.turn_json(its, placed)
+    content = await standing.turn_json(its, placed, bare=bare)
     return Answer(_status(wishes, placed), content, (JSON, *_headers(accepted), *wishes.applied))
 
 
-def _accepted(its: Services, accepted: Enqueued, wishes: Wishes = NONE) -> Answer:
+def _accepted(its: Services, accepted: Enqueued, wishes: Wishes = NONE, *, bare: bool = False) -> Answer:
     """The turn as it was accepted."""
     placed = accepted.turns[0]
-    content = standing.turn_beside(its, placed, accepted.head)
+    content = standing.turn_beside(its, placed, accepted.head, bare=bare)
     return Answer(_status(wishes, placed), content, (JSON, *_headers(accepted), *wishes.applied))
 
 
@@ -207,7 +222,7 @@ def _headers(accepted: Enqueued) -> tuple[RawHeader, ...]:
     return ((b"location", representations.turn_path(accepted.turns[0].turn).encode()), *_replayed(accepted))
 
 
-def _leaving(its: Services, scope: Scope, wishes: Wishes, placed: PlacedTurn) -> "_Leaving | None":
+def _leaving(its: Services, scope: ASGIScope, wishes: Wishes, placed: PlacedTurn) -> "_Leaving | None":
     return _Leaving(its, placed, scope[CALLER] or "anonymous") if wishes.cancel else None
 
 

@@ -1,15 +1,18 @@
 """Turns: list, look at (and wait for), cancel. Submitting one is in ``submit``."""
 
 import json
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..access.records import Entry
+from ..commands import Cascade
 from ..errors import AgentNotFound, InvalidRequest, TurnEnded, TurnNotFound
 from ..grants import Scope
-from ..model import PlacedTurn
+from ..model import PlacedTurn, TurnRef
 from . import bodies, standing, visible
 from .caller import CALLER, entry, principal_of
 from .connection import Waiter
@@ -29,7 +32,8 @@ async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Q
     """List the turns of an agent in the order in which they were accepted."""
     its = services(request)
     listed = await standing.agent(its, agent_name(name))
-    await _check_cursor(its, query.after, name)
+    if query.after is not None and await its.store.get_turn(query.after, name) is None:
+        raise _no_such_cursor()
     page = await its.store.list_turns(name, status=query.status, after=query.after, limit=query.limit)
     items = [await standing.turn_json(its, placed, whole=False, head=listed.head) for placed in page.items]
     return Response(page_json(items, page.next), media_type=JSON)
@@ -39,9 +43,10 @@ async def list_turns(request: Request, name: str, query: Annotated[TurnsQuery, Q
 async def list_all_turns(request: Request, query: Annotated[TurnsQuery, Query()]) -> Response:
     """List the turns of all agents in the order in which they were accepted."""
     its = services(request)
-    await _check_cursor(its, query.after, None)
-    principal = principal_of(request.scope)
-    page = await visible.list_turns(its.store, principal, status=query.status, after=query.after, limit=query.limit)
+    principal, after = principal_of(request.scope), query.after
+    if after is not None and (after := await visible.position(its.store, principal, after)) is None:
+        raise _no_such_cursor()
+    page = await visible.list_turns(its.store, principal, status=query.status, after=after, limit=query.limit)
     items = [await standing.turn_json(its, placed, whole=False) for placed in page.items]
     return Response(page_json(items, page.next), media_type=JSON)
 
@@ -62,30 +67,36 @@ async def get_turn_by_id(request: Request, id: str, query: Annotated[TurnQuery, 
 async def cancel_turn(request: Request, name: str, id: str, query: Annotated[CancelQuery, Query()]) -> Response:
     """Cancel a turn: 200 if it is cancelled, 202 if its running tool was told to stop, 409 if it had ended.
 
-    With `cascade` a turn that had ended is 200, too, if any that it has sent could be cancelled.
+    With `cascade` a turn that had ended is 200, too, if any that it has sent could be cancelled. It leaves alone turns
+    of agents whose turns the key may not cancel.
     """
     its, agent = services(request), agent_name(name)
     body = bodies.validate(Cancel, await bodies.read_optional_json(request))
     by = request.scope[CALLER] or "anonymous"
-    cascade = query.cascade == "true"
-    logged = entry(request.scope, "cancelTurn", agent, turn_id=id, cascade=cascade)
-    is_admins = principal_of(request.scope).may(Scope.ADMIN, agent)
+    principal, cascades = principal_of(request.scope), query.cascade == "true"
+
+    def logged(turn: TurnRef) -> Entry | None:
+        if not principal.may(Scope.ADMIN, turn.agent):
+            return None
+        return entry(request.scope, "cancelTurn", turn.agent, turn_id=turn.id, cascade=cascades)
+
+    bare = not principal.may(Scope.AGENTS_READ, agent)
+    cascade = Cascade(partial(principal.may, Scope.TURNS_CANCEL), logged) if cascades else None
     try:
         reply = await its.submission.cancel(
-            agent, turn_id(id), by=by, reason=body.reason, cascade=cascade, entry=logged if is_admins else None
+            agent, turn_id(id), by=by, reason=body.reason, cascade=cascade, entry=logged(TurnRef(agent, id))
         )
     except TurnEnded as ended:
-        shown = json.loads(await standing.turn_json(its, PlacedTurn(ended.fields["turn"])))
+        shown = json.loads(await standing.turn_json(its, PlacedTurn(ended.fields["turn"]), bare=bare))
         raise TurnEnded(ended.detail, turn=shown) from None
-    content = await standing.turn_json(its, PlacedTurn(reply.turn))
+    content = await standing.turn_json(its, PlacedTurn(reply.turn), bare=bare)
     return Response(content, 202 if reply.asked else 200, media_type=JSON)
 
 
-async def _check_cursor(its: Services, after: str | None, agent: str | None) -> None:
+def _no_such_cursor() -> InvalidRequest:
     """A turn that is not there would list nothing, as if the list were at its end."""
-    if after is not None and await its.store.get_turn(after, agent) is None:
-        errors = [{"pointer": "after", "detail": "not the id of a turn that would be in this list"}]
-        raise InvalidRequest("The query is not valid.", errors=errors)
+    errors = [{"pointer": "after", "detail": "not the id of a turn that would be in this list"}]
+    return InvalidRequest("The query is not valid.", errors=errors)
 
 
 async def _turn(request: Request, wanted: str, agent: str | None, wait: int) -> Response:

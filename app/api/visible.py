@@ -1,5 +1,8 @@
 """Lists for callers that may see some agents only: what they may not see is in no page, and in no cursor of one."""
 
+import hmac
+import os
+
 from ..auth import Principal
 from ..grants import Names, Scope
 from ..model import ListedAgent, Page, PlacedTurn, TurnStatus
@@ -9,6 +12,7 @@ from .scopes import require
 
 MAX_SCAN = 10_000
 """A page of turns ends early when it has passed over so many of others."""
+_SECRET = os.urandom(32)
 READ_AT_ONCE = 100
 """Turns at least, however few are asked for: most of them may be others'."""
 
@@ -32,7 +36,7 @@ async def list_agents(store: Store, names: Names, *, prefix: str, after: str | N
 async def list_turns(
     store: Store, principal: Principal, *, status: TurnStatus | None, after: str | None, limit: int
 ) -> Page:
-    """As ``Store.list_turns`` of all agents. The cursor of a page that ended early may be the id of another's turn."""
+    """As ``Store.list_turns`` of all agents. The cursor of a page that ended early may be another's turn, sealed."""
     if principal.everything:
         return await store.list_turns(after=after, limit=limit, status=status)
     items: list[PlacedTurn] = []
@@ -47,7 +51,25 @@ async def list_turns(
                     return Page(tuple(items), None if at_end else placed.turn.id)
         after, scanned = page.next, scanned + len(page.items)
         if after is None or scanned >= MAX_SCAN:
-            return Page(tuple(items), after)
+            return Page(tuple(items), after and _sealed(after))
+
+
+async def position(store: Store, principal: Principal, after: str) -> str | None:
+    """The turn that a cursor names; None for none.
+
+    One that the caller may not look at is none unless the cursor was made here: else it would tell that it exists.
+    """
+    wanted, _, seal = after.partition(".")
+    if seal and not hmac.compare_digest(_sealed(wanted), after):
+        return None
+    placed = await store.get_turn(wanted, None)
+    is_shown = placed is not None and (seal or principal.may(Scope.AGENTS_READ, placed.turn.spec.agent))
+    return wanted if is_shown else None
+
+
+def _sealed(id_: str) -> str:
+    """A cursor that nobody else can make. It is for the next request, not for long: it ends with the process."""
+    return f"{id_}.{hmac.digest(_SECRET, id_.encode(), 'sha256')[:8].hex()}"
 
 
 def check_turn(principal: Principal, placed: PlacedTurn) -> None:

@@ -148,6 +148,9 @@ def _sync(folder: Path) -> Finding:
 
 
 def _files(database: Path) -> Iterator[Finding]:
+    folder = database.parent
+    if folder.is_dir() and (finding := findings.of_folder(str(folder), folder.stat().st_mode)) is not None:
+        yield finding
     for part in PARTS:
         yield from _readable(part_of(database, part))
 

@@ -1,5 +1,6 @@
 """What ``pygents doctor`` makes of what it has measured: pure, so that every judgement is a line in a test."""
 
+import stat
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -103,6 +104,16 @@ def of_secret_file(name: str, mode: int) -> Finding | None:
         text = f"{name} can be read by others ({mode & 0o777:o}): chmod 600"
         return Finding("files", State.WARNING, text)
     return None
+
+
+def of_folder(name: str, mode: int) -> Finding | None:
+    """Where the database lies. None if only its owner can write there, or delete only what is theirs (sticky)."""
+    if mode & stat.S_ISVTX or not mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return None
+    if mode & stat.S_IWOTH:
+        text = f"everybody can write to {name} ({mode & 0o777:o}), which is served with --insecure only: chmod o-w"
+        return Finding("files", State.PROBLEM, text)
+    return Finding("files", State.WARNING, f"the group can write to {name} ({mode & 0o777:o}): chmod g-w")
 
 
 def of_descriptors(most: int) -> Finding:

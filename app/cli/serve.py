@@ -40,8 +40,11 @@ def serve_code(code: str | None, *, demo: bool, flags: Mapping[str, Any], descri
     signal.signal(signal.SIGTERM, _end)
     settings = settings_module.load(flags)
     with _told(settings):
+        inherited = _inherited(descriptor) if descriptor is not None else None
+        if inherited is not None:
+            settings = _listening(settings, inherited)
         check(settings)
-        with listen(settings) if descriptor is None else _inherited(descriptor) as listener:
+        with inherited or listen(settings) as listener:
             if code is not None:
                 load_code(code)
             if demo:
@@ -140,7 +143,15 @@ def _inherited(descriptor: int) -> socket.socket:
         raise StartupError(f"File descriptor {descriptor} is not a socket that this process was given.") from None
     if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise StartupError(f"The socket of file descriptor {descriptor} does not listen.")
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        raise StartupError(f"The socket of file descriptor {descriptor} is not one of TCP.")
     return listener
+
+
+def _listening(settings: Settings, listener: socket.socket) -> Settings:
+    """With the address that is in truth listened on, if who may reach that is not who may reach the one that is set."""
+    there = settings.model_copy(update={"host": listener.getsockname()[0]})
+    return settings if settings.loopback == there.loopback else there
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -20,7 +20,7 @@ from .. import errors
 from ..access.commands import LogEntry, audited
 from ..access.records import Entry
 from ..clock import new_id
-from ..commands import Cancel, Cancelled, Enqueue, Enqueued, GuardNeeded, Origin, Starter
+from ..commands import Cancel, Cancelled, Cascade, Enqueue, Enqueued, GuardNeeded, Origin, Starter
 from ..model import Asker, CancelRequest, Definition, KeyRecord, Trace, TurnRef, TurnSpec
 from ..pointers import pointer
 from ..ports import Store
@@ -166,10 +166,11 @@ class Submission:
         *,
         by: str,
         reason: str | None,
-        cascade: bool = False,
+        cascade: Cascade | None = None,
         entry: Entry | None = None,
     ) -> Cancelled:
         """Cancel a turn, with ``cascade`` also those that came of it, and of those in turn, whatever became of itself.
+        Those that the caller may not cancel are passed over, and what came of them is not.
 
         What is cancelled sends nothing more, not even while it stops. Raises AgentNotFound, TurnNotFound, and TurnEnded
         if nothing is cancelled.
@@ -178,23 +179,27 @@ class Submission:
         try:
             cancelled = await self._store.execute(audited(Cancel(agent, turn_id, request), entry))
         except errors.TurnEnded as ended:
-            if not cascade or not await self._cancel_descendants(TurnRef(agent, turn_id), request):
+            if cascade is None or not await self._cancel_descendants(TurnRef(agent, turn_id), request, cascade):
                 raise
             if entry is not None:
                 await self._store.execute(LogEntry(entry))
             return Cancelled(ended.fields["turn"], asked=False)
-        if cascade:
-            await self._cancel_descendants(TurnRef(agent, turn_id), request)
+        if cascade is not None:
+            await self._cancel_descendants(TurnRef(agent, turn_id), request, cascade)
         return cancelled
 
-    async def _cancel_descendants(self, root: TurnRef, request: CancelRequest) -> int:
+    async def _cancel_descendants(self, root: TurnRef, request: CancelRequest, cascade: Cascade) -> int:
         """How many are cancelled. Parents first: one that is cancelled sends nothing more that is not seen here."""
         told, parents, count = {root}, [root], 0
         while parents:
             children = [child for parent in parents for child in await self._store.list_children(parent.id)]
             parents = [child for child in dict.fromkeys(children) if child not in told]
             told.update(parents)
-            cancels = (self._store.execute(Cancel(child.agent, child.id, request)) for child in parents)
+            cancels = (
+                self._store.execute(audited(Cancel(child.agent, child.id, request), cascade.entry(child)))
+                for child in parents
+                if cascade.may(child.agent)
+            )
             answers = await asyncio.gather(*cancels, return_exceptions=True)  # some have ended, or are gone
             count += sum(isinstance(answer, Cancelled) for answer in answers)
         return count
@@ -212,6 +217,7 @@ class Submission:
                 specs.append(await self._spec(agent, request, asker=asker))
             except errors.InvalidRequest as refusal:
                 refused[f"/{index}"] = refusal
+                await asyncio.sleep(0)  # one that is refused takes far longer
         if refused:
             raise errors.InvalidRequest.of_parts(refused)
         return tuple(specs)

@@ -1,6 +1,7 @@
 """From the setting ``store`` to a store."""
 
 import sqlite3
+import stat
 from contextlib import closing
 from urllib.parse import quote
 
@@ -23,6 +24,20 @@ def open_store(
     uses, or one that is not a database of this version of pygents.
     """
     return LocalStore(engine=_engine(url, durability), clock=clock, emit=emit)
+
+
+def check_folder(url: str) -> None:
+    """Raises ``StartupError`` if everybody on the machine may put another file where the store's is.
+
+    In a folder like ``/tmp`` (sticky) only the owner of a file may.
+    """
+    folder = Path(url.removeprefix(SQLITE)).parent
+    mode = folder.stat().st_mode if url.startswith(SQLITE) and folder.is_dir() else 0
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise StartupError(
+            f"Everybody on this machine can write to the folder {folder}, and put another database in place of this "
+            f"one: chmod o-w {folder}, or give --store a file elsewhere, or say --insecure."
+        )
 
 
 def has_keys(url: str) -> bool:

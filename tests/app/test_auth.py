@@ -10,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygents_app.access.records import AccessKey
-from pygents_app.auth import ANONYMOUS, ANYBODY, SETTINGS_ADMIN, Gate, Principal, digest_of, new_token
+from pygents_app.auth import ADMIN, ANONYMOUS, ANYBODY, Gate, Principal, digest_of, new_token
 from pygents_app.grants import Grant, Scope
 
 KEY = "0123456789abcdef"
+
+
+def is_admin(principal: Principal | None) -> bool:
+    return principal is not None and principal.everything and principal.id == ADMIN
 
 
 @pytest.mark.parametrize(
@@ -21,7 +25,7 @@ KEY = "0123456789abcdef"
     [([b"Bearer " + KEY.encode()], []), ([b"BEARER  " + KEY.encode()], []), ([], [KEY.encode()])],
 )
 def test_the_key_is_the_admins(authorization: Sequence[bytes], x_api_key: Sequence[bytes]) -> None:
-    assert Gate(admin_key=KEY).admit(authorization, x_api_key) is SETTINGS_ADMIN
+    assert is_admin(Gate(admin_key=KEY).admit(authorization, x_api_key))
 
 
 @given(st.lists(st.binary(), max_size=3), st.lists(st.binary(), max_size=3))
@@ -80,6 +84,24 @@ class TestTime:
                 gate.admit([], [credential])
                 best[name] = min(best[name], perf_counter() - begun)
         assert max(best.values()) < 3 * min(best.values()), best
+def test_a_key_beside_another_is_nobodys() -> None:
+    """Whatever the other one is: who looks at one header only would see another caller. A password is no key."""
+    gate = Gate(admin_key=KEY)
+    for other in (b"Bearer " + KEY.encode(), b"bearer x", b"Bearer", b"Bearer "):
+        assert gate.admit([other], [KEY.encode()]) is None
+    assert is_admin(gate.admit([b"Basic Zm9vOmJhcg=="], [KEY.encode()]))
+
+
+def test_what_the_key_of_the_settings_holds_ends_with_it() -> None:
+    before, again, after = Gate(admin_key=KEY), Gate(admin_key=KEY), Gate(admin_key=KEY[::-1])
+    principal = before.admit([], [KEY.encode()])
+    assert principal is not None
+    assert is_admin(before.by_holder(principal.holder))
+    assert is_admin(again.by_holder(principal.holder)), "the next process has the same key"
+    for gate in (after, Gate(admin_key=None)):
+        assert gate.by_holder(principal.holder) is None
+    assert before.by_holder(ADMIN) is None
+    assert KEY not in principal.holder
 
 
 class TestStoredKeys:
@@ -125,12 +147,12 @@ class TestStoredKeys:
             assert gate.admit([], [wrong]) is None
         other = b"pyg_" + key.id.encode() + b"_" + b"0" * 64
         assert gate.admit([], [other]) is None
-        assert gate.admit([], [KEY.encode()]) is SETTINGS_ADMIN
+        assert is_admin(gate.admit([], [KEY.encode()]))
         assert gate.admit([b"Bearer " + token], []) is not None
 
     def test_the_key_of_the_settings_may_look_like_one_of_the_store(self) -> None:
         _, token = self.made()
-        assert self.gate(self.made()[0], admin_key=token.decode()).admit([], [token]) is SETTINGS_ADMIN
+        assert is_admin(self.gate(self.made()[0], admin_key=token.decode()).admit([], [token]))
 
 
 class TestPrincipal:

@@ -266,3 +266,49 @@ class TestValidate:
 
         with pytest.raises(ArgumentsError, match="KeyError"):
             ToolSchema(f).validate([1], {})
+
+
+class TestFarTooManyErrors:
+    """However much is wrong, little is told of it, and it is not made only to be thrown away."""
+
+    def refused(self, fn: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> ArgumentsError:
+        with pytest.raises(ArgumentsError) as caught:
+            ToolSchema(fn).validate(args, kwargs)
+        return caught.value
+
+    def test_arguments_that_no_parameter_takes_are_counted(self) -> None:
+        async def echo(text: str = "") -> None: ...
+
+        assert self.refused(echo, ["x"] * 5000, {}).errors == [
+            {"loc": ("args",), "msg": "At most 1 positional arguments, not 5000"}
+        ]
+        assert self.refused(echo, [], {f"x{index}": 1 for index in range(5000)}).errors == [
+            {"loc": ("kwargs",), "msg": "At most 1 keyword arguments, not 5000"}
+        ]
+
+    def test_a_few_are_told_each(self) -> None:
+        async def echo(text: str = "") -> None: ...
+
+        assert [each["loc"] for each in self.refused(echo, ["x", 1, 2], {}).errors] == [("args", 1), ("args", 2)]
+
+    def test_of_wrong_items_a_hundred_are_told(self) -> None:
+        async def total(numbers: list[int]) -> None: ...
+
+        errors = self.refused(total, [["x"] * 1000], {}).errors
+        assert [each["loc"] for each in errors] == [("args", 0, index) for index in range(100)]
+
+    def test_of_very_many_their_number_is_told(self) -> None:
+        async def total(*numbers: int, **others: int) -> None: ...
+
+        assert self.refused(total, ["x"] * 1001, {}).errors == [
+            {"loc": ("args",), "msg": "1001 errors, too many to tell them all"}
+        ]
+        assert self.refused(total, [], {f"x{index}": "y" for index in range(1001)}).errors == [
+            {"loc": ("kwargs",), "msg": "1001 errors, too many to tell them all"}
+        ]
+
+    def test_as_many_as_are_taken_are_no_error(self) -> None:
+        async def total(*numbers: int, **others: int) -> None: ...
+
+        checked, _ = ToolSchema(total).validate(["1"] * 5000, {f"x{index}": 1 for index in range(5000)})
+        assert checked == (1,) * 5000

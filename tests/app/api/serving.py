@@ -26,6 +26,7 @@ from pygents_app.commands import (
     AgentReply,
     Cancel,
     Cancelled,
+    Cascade,
     Claim,
     CreateAgent,
     Enqueue,
@@ -119,7 +120,7 @@ class FakeSubmission:
         *,
         by: str,
         reason: str | None,
-        cascade: bool = False,
+        cascade: Cascade | None = None,
         entry: Entry | None = None,
     ) -> Cancelled:
         return await self.store.execute(audited(Cancel(agent, turn_id, CancelRequest(by, reason)), entry))

@@ -40,9 +40,18 @@ class TestWhichHaveALine:
     def test_errors_and_slow_ones_always(self, wanted: Wanted, caplog: pytest.LogCaptureFixture) -> None:
         log = Log(wanted, caplog)
         for _ in range(3 * FIRST_OF_A_SECOND):
-            log.note(503, "/readyz")
+            log.note(507, "/readyz")
             log.note(seconds=1.5)
         assert len(log.lines) == 6 * FIRST_OF_A_SECOND
+        assert {line.levelname for line in log.lines} == {"WARNING"}
+
+    @pytest.mark.parametrize("wanted", [each for each in get_args(Wanted) if each != "off"])
+    def test_of_a_503_the_first_of_a_second(self, wanted: Wanted, caplog: pytest.LogCaptureFixture) -> None:
+        """It befalls all requests while a store or an issuer is not there, of strangers, too."""
+        log = Log(wanted, caplog)
+        for _ in range(5 * FIRST_OF_A_SECOND):
+            log.note(503, "/readyz")
+        assert len(log.lines) == FIRST_OF_A_SECOND
         assert {line.levelname for line in log.lines} == {"WARNING"}
 
     @pytest.mark.parametrize("scope", [{"query_string": b"wait=30"}, {"pygents.heads": {b"prefer": [b"wait=10"]}}])
