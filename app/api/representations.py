@@ -28,9 +28,7 @@ _NULL = b"null"
 _STATUSES = {status: b'"%s"' % status.encode() for status in TurnStatus}
 
 
-def turn_json(
-    placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool = True, bare: bool = False
-) -> bytes:
+def turn_json(placed: PlacedTurn, waiting_for: WaitingFor | None, *, whole: bool = True, bare: bool = False) -> bytes:
     """One turn. Unless ``whole``, pieces over 64 KiB are null and named in ``truncated``; if ``bare``, any."""
     turn, place = placed.turn, placed.place
     spec = turn.spec

@@ -21,7 +21,7 @@ from .names import agent_name, turn_id
 from .queries import CancelQuery, TurnQuery, TurnsQuery
 from .representations import page_json
 from .requests import Cancel
-from .services import Services, services
+from .services import services
 from .waiting import Gone, ended, read_turn
 
 router = APIRouter(tags=["turns"], redirect_slashes=False)

@@ -16,7 +16,7 @@ import pytest
 from tests.caller import Caller, calling
 from tests.faults.conftest import AGENTS
 from tests.follower import Follower, following
-from tests.helpers import eventually_sync
+from tests.helpers import eventually, eventually_sync
 from tests.service import COMMAND, Service, serving
 
 pytestmark = pytest.mark.anyio
@@ -247,6 +247,34 @@ class TestTickets:
         assert await status_of(url + "pyt_" + "0" * 64) == 401
         await root_of(service)
         assert await status_of(url + ticket) == 401
+
+
+class TestCascade:
+    async def test_it_cancels_only_what_the_key_may_cancel(self, own: Own) -> None:
+        """It goes on through what the key may not cancel, because what came of that may be in reach again."""
+        service = own()
+        async with calling(service.url, await root_of(service)) as root:
+            sender, other, last = [await root.make_agent("send", "gated") for _ in range(3)]
+            hold = {"gate": "/nowhere"}
+            onward = {"to": last, "tool_name": "gated", "kwargs": hold, **hold}
+            turn = await root.submit(sender, "send", args=[other, "send", onward], kwargs=hold)
+            (child,) = await eventually(lambda: root.turns(other))
+            (grandchild,) = await eventually(lambda: root.turns(last))
+            key = await make(root, f"turns:cancel@{sender}", f"turns:cancel@{last}", f"admin@{last}")
+            path = f"/agents/{sender}/turns/{turn['id']}/cancel?cascade=true"
+            async with calling(service.url, key["key"]) as caller:
+                assert (await caller.http.post(path)).status_code == 202
+                assert (await caller.http.post(f"/agents/{other}/turns/{child['id']}/cancel")).status_code == 404
+            assert [(await root.ended(each))["status"] for each in (turn, grandchild)] == ["cancelled"] * 2
+            assert (await root.turn(child))["status"] == "running"
+            logged = (await root.http.get("/audit?limit=1000")).json()["items"]
+            cancels = [each for each in logged if each["action"] == "cancelTurn"]
+            assert [(each["target"], each["details"]["turn_id"]) for each in cancels] == [(last, grandchild["id"])]
+            assert (await root.http.post(path)).status_code == 200
+            assert (await root.ended(child))["status"] == "cancelled"
+            logged = (await root.http.get("/audit?limit=1000")).json()["items"]
+            cancelled = {each["target"] for each in logged if each["action"] == "cancelTurn"}
+            assert cancelled == {sender, other, last}
 
 
 class TestAudit:

@@ -11,7 +11,9 @@ from typing import Any, get_args
 import httpx
 import pytest
 
+from pygents_app.api import problems
 from pygents_app.api.access_log import FIRST_OF_A_SECOND, MOST_PATH, ONE_IN, AccessLog, Wanted
+from pygents_app.errors import Damaged, Unavailable
 from pygents_app.settings import Settings
 from tests.helpers import eventually_sync
 from tests.service import Service, serving
@@ -226,3 +228,16 @@ def test_in_the_form_for_people(tmp_path: Path) -> None:
             r"INFO     pygents.access: GET /agents 200, [\d.]+ ms, \d+ bytes \[request=r-9\]$", re.MULTILINE
         )
         eventually_sync(lambda: line.search(service.log))
+
+
+def test_what_passes_by_itself_is_logged_once_a_second(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It befalls every request while it lasts. What is stored wrong is told each time."""
+    monkeypatch.setattr(problems, "monotonic", iter((5.0, 5.1, 5.9, 6.0)).__next__)
+    monkeypatch.setattr(problems, "_told", {})
+    for _ in range(4):
+        assert problems.answer_of(Unavailable("no keys yet")).status_code == 503
+        problems.answer_of(Damaged("it"))
+    assert [line.getMessage().partition(":")[0] for line in caplog.records].count("unavailable") == 2
+    assert [line.getMessage().partition(":")[0] for line in caplog.records].count("damaged") == 4

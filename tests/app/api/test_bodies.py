@@ -1,7 +1,9 @@
 """Bodies: whatever arrives is a value or a MalformedBody, and the parser does not lend itself to attacks."""
 
 import json
+from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from pygents_app.api import bodies
-from pygents_app.errors import MalformedBody
+from pygents_app.api.requests import Submit
+from pygents_app.errors import InvalidRequest, MalformedBody
 from pygents_app.nesting import MAX_NESTING
 
 REFUSED = {
@@ -177,3 +180,45 @@ async def test_a_body_in_pieces_is_one() -> None:
         return next(coming)
 
     assert await bodies.receive_json({b"content-type": [b"application/json"]}, receive) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b"[9007199254740992]", b"[9007199254740992.0]", True),
+        (b"[-9007199254740992]", b"[-9.007199254740992e15]", True),
+        (b"[9007199254740993]", b"[9007199254740992.0]", False),
+        (b"[9007199254740991]", b"[9007199254740991.0]", True),
+        (b"[1%s]" % (b"0" * 22), b"[1e22]", True),
+        (b"[1%s]" % (b"0" * 23), b"[1e23]", False),  # which no float is: the nearest is 99999999999999991611392
+        (b"[99999999999999991611392]", b"[1e23]", True),
+        (b"[1%s]" % (b"0" * 400), b"[1%s]" % (b"0" * 400), True),
+        (b"[1e308]", b"[1e307]", False),
+    ],
+)
+def test_large_numbers_are_what_they_are_worth(one: bytes, other: bytes, same: bool) -> None:
+    assert (bodies.digest(bodies.parse(one)) == bodies.digest(bodies.parse(other))) == same
+
+
+@given(st.integers(-(10**310), 10**310), st.integers(-2, 2))
+def test_of_any_two_numbers_the_digests_are_equal_if_they_are(number: int, apart: int) -> None:
+    other: int | float = number + apart
+    with suppress(OverflowError):
+        other = float(other)
+    assert (bodies.digest([number]) == bodies.digest([other])) == (number == other)
+
+
+def test_a_large_number_is_digested_as_short_as_it_is_written() -> None:
+    """Not as the 309 digits that it is worth: a body of them would stall the service."""
+    with patch.object(json, "dumps", wraps=json.dumps) as dumps:
+        bodies.digest(bodies.parse(b"[1e308]"))
+    assert dumps.call_args.args == ([1e308],)
+    assert isinstance(dumps.call_args.args[0][0], float)
+
+
+def test_of_very_many_errors_their_number_is_told() -> None:
+    """pydantic would make a description of each before one could be thrown away."""
+    with pytest.raises(InvalidRequest) as caught:
+        bodies.validate(Submit, {f"x{index}": 1 for index in range(2000)})
+    (error,) = caught.value.fields["errors"]
+    assert error == {"pointer": "", "detail": "2001 errors, too many to tell them all"}

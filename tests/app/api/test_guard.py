@@ -122,6 +122,11 @@ class TestOrigin:
             headers = [("Origin", service.url), ("Origin", second)]
             problem(service.call("POST", "/agents", json={}, headers=headers), "foreign-origin")
 
+    @pytest.mark.parametrize("scheme", ["evil", "file", "chrome-extension", "ws", ""])
+    def test_nor_can_what_is_no_page_of_http(self, service: Served, scheme: str) -> None:
+        headers = {"Origin": service.url.replace("http", scheme, 1)}
+        problem(service.call("POST", "/agents/x/turns", json={}, headers=headers), "foreign-origin")
+
     def test_the_own_page_can(self, service: Served) -> None:
         agent = service.create()
         service.submit(agent, headers={"Origin": service.url})
@@ -157,6 +162,8 @@ class TestKey:
         [("X-API-Key", b"\xe9")],
         [("X-API-Key", KEY), ("X-API-Key", KEY)],
         [("X-API-Key", KEY.upper())],
+        [("X-API-Key", KEY), ("Authorization", f"Bearer {KEY}")],
+        [("X-API-Key", KEY), ("Authorization", "bearer another")],
     )
 
     @pytest.mark.parametrize("headers", GOOD)
@@ -197,6 +204,7 @@ class TestEveryAnswer:
         answer = service.call("GET", path)
         assert answer.headers["cache-control"] == "no-store"
         assert len(answer.headers["x-request-id"]) == 36
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
     def test_a_valid_request_id_is_echoed(self, service: Served) -> None:
         assert service.call("GET", "/agents", headers={"X-Request-Id": "abc/1"}).headers["x-request-id"] == "abc/1"

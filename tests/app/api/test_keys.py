@@ -1,14 +1,19 @@
 """Keys over HTTP: how they are made and revoked, what is listed for whom, and what the audit log says of it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
+import httpx
 import pytest
 
+from pygents_app.api import visible
 from pygents_app.clock import new_id, system_clock, to_rfc3339
 from pygents_app.errors import ServiceError, StoreFull, Unavailable
+from pygents_app.model import Outcome, TurnStatus
 from pygents_app.settings import Settings
-from tests.app.api.serving import Served, serving
+from tests.app.api.serving import TLS, Served, serving
 from tests.app.api.test_guard import problem
 from tests.helpers import eventually_sync
 
@@ -187,6 +192,96 @@ class TestLists:
         key = make(closed, f"turns:write@{agent}", "agents:read@another")
         problem(closed.call("GET", f"/turns/{turn['id']}", headers=of(key)), "missing-scope")
 
+    def test_a_cursor_tells_nothing_of_what_may_not_be_read(
+        self, closed: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mine, others = closed.create(), closed.create()
+        turns = [closed.submit(agent, headers=ADMIN)["id"] for agent in (mine, others, others, mine)]
+        key = of(make(closed, f"agents:read@{mine}"))
+        monkeypatch.setattr(visible, "MAX_SCAN", 1)
+        monkeypatch.setattr(visible, "READ_AT_ONCE", 1)
+        page = closed.get(f"/turns?limit=1&after={turns[0]}", headers=key)
+        while not page["items"]:  # one that ended early has another's turn as its cursor
+            assert page["next"].partition(".")[0] in turns[1:3]
+            forged = page["next"][:-1] + ("0" if page["next"][-1] != "0" else "1")
+            for cursor in (turns[1], turns[2], new_id(), f"{turns[1]}.{'0' * 16}", forged):
+                answer = closed.call("GET", f"/turns?after={cursor}", headers=key)
+                assert problem(answer, "invalid-request")["errors"][0]["pointer"] == "after"
+            page = closed.get(f"/turns?limit=1&after={page['next']}", headers=key)
+        assert [turn["id"] for turn in page["items"]] == turns[3:]
+
+
+class TestOfOthers:
+    """Who may not look at an agent's turns is not shown what is in one that he may cancel or retry."""
+
+    PRIVATE = ("args", "kwargs", "metadata", "output")
+
+    def ended(self, closed: Served) -> Any:
+        turn = closed.submit(closed.create(), {"kwargs": {"text": "private"}}, headers=ADMIN)
+        outcome = Outcome(TurnStatus.COMPLETED, output=b'"private"')
+        closed.finish(turn["agent"], turn["id"], closed.begin(turn["agent"]), outcome)
+        return turn
+
+    @pytest.mark.parametrize("verb", ["cancel", "retry"])
+    @pytest.mark.parametrize("reads", [False, True])
+    def test_what_it_was_given(self, closed: Served, verb: str, reads: bool) -> None:
+        turn = self.ended(closed)
+        scopes = [f"turns:{'cancel' if verb == 'cancel' else 'write'}@{turn['agent']}"]
+        key = make(closed, *scopes, *([f"agents:read@{turn['agent']}"] if reads else []))
+        answer = closed.call("POST", f"{turn['links']['self']}/{verb}", headers=of(key))
+        shown = problem(answer, "turn-ended")["turn"] if verb == "cancel" else answer.json()
+        assert shown["agent"] == turn["agent"]
+        assert ("private" in answer.text) == reads
+        if reads:
+            assert shown["kwargs"] == {"text": "private"}
+            return
+        assert [shown[name] for name in self.PRIVATE] == [None] * 4
+        assert shown["truncated"] == list(self.PRIVATE if verb == "cancel" else self.PRIVATE[:3])
+
+    def test_nor_when_it_is_cancelled(self, closed: Served) -> None:
+        turn = closed.submit(closed.create(), {"kwargs": {"text": "private"}}, headers=ADMIN)
+        key = make(closed, f"turns:cancel@{turn['agent']}")
+        answer = closed.call("POST", turn["links"]["cancel"], headers=of(key))
+        assert answer.json()["status"] == "cancelled"
+        assert "private" not in answer.text
+
+    def test_nor_are_the_events_of_what_is_retried(self, closed: Served) -> None:
+        turn = self.ended(closed)
+        key = make(closed, f"turns:write@{turn['agent']}")
+        headers = {**of(key), "Accept": "text/event-stream"}
+        answer = closed.call("POST", f"{turn['links']['self']}/retry", headers=headers)
+        assert problem(answer, "missing-scope")["scope"] == "stream:read"
+
+    def test_what_one_has_submitted_is_ones_own(self, closed: Served) -> None:
+        agent = closed.create()
+        key = make(closed, f"turns:write@{agent}")
+        assert closed.submit(agent, {"kwargs": {"text": "mine"}}, headers=of(key))["kwargs"] == {"text": "mine"}
+
+
+class TestWaiting:
+    @pytest.mark.parametrize("prefers", [False, True])
+    def test_it_ends_with_its_key(self, closed: Served, monkeypatch: pytest.MonkeyPatch, prefers: bool) -> None:
+        """As a stream does: the end of the turn comes too late for who may not see it any more."""
+        hub, waits = closed.services.hub, Event()
+        listen = hub.ending
+
+        def ending(*given: Any) -> Any:
+            waits.set()
+            return listen(*given)
+
+        monkeypatch.setattr(hub, "ending", ending)
+        turn = closed.submit(closed.create(), headers=ADMIN)
+        made = make(closed, "turns:write", "agents:read")
+        path, options = f"{turn['links']['self']}?wait=60", {"headers": of(made), "timeout": 60}
+        if prefers:
+            path = f"/agents/{turn['agent']}/turns"
+            options |= {"headers": {**of(made), "Prefer": "wait=60"}, "json": {"tool": "echo"}}
+        with ThreadPoolExecutor(1) as others:
+            answer = others.submit(closed.call, "POST" if prefers else "GET", path, **options)
+            assert waits.wait(20)
+            assert closed.call("DELETE", f"/keys/{made['id']}", headers=ADMIN).status_code == 204
+            problem(answer.result(40), "unauthorized")
+
 
 class TestCaller:
     def test_a_key_is_its_own_scope_of_idempotency(self, closed: Served) -> None:
@@ -228,6 +323,17 @@ class TestTickets:
         problem(ask(), "invalid-request")
         closed.call("DELETE", f"/agents/{mine}", headers=ADMIN)
         problem(ask(mine), "agent-not-found")
+
+    def test_a_ticket_is_for_a_get_and_alone(self, closed: Served) -> None:
+        agent = closed.create()
+        answer = closed.call("POST", "/stream-tickets", json={"agents": [agent]}, headers=ADMIN)
+        path = f"/agents/{agent}/stream?ticket={answer.json()['ticket']}"
+        for headers in (ADMIN, {"Authorization": f"Bearer {SETTINGS_KEY}"}):
+            problem(closed.call("GET", path, headers=headers), "unauthorized")
+        for method in ("POST", "DELETE", "PUT"):
+            problem(closed.call(method, path), "unauthorized")
+        with httpx.stream("GET", closed.url + path, trust_env=False, verify=TLS, timeout=20) as stream:
+            assert stream.status_code == 200, "it was good all the time"
 
     @pytest.mark.parametrize("cause", [StoreFull("full"), Unavailable("closed")])
     def test_what_passes_by_itself_does_not_end_a_page(

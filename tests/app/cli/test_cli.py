@@ -213,6 +213,35 @@ class TestRefused:
     def test_a_descriptor_that_is_no_socket(self, tmp_path: Path, given: str, told: str) -> None:
         assert told in refusal(tmp_path, "--demo", "--fd", given)
 
+    @pytest.mark.parametrize("host", ["127.0.0.1", None])
+    def test_a_socket_that_others_reach_without_a_key(self, tmp_path: Path, host: str | None) -> None:
+        """Whatever address is set: it is the socket that is connected to."""
+        with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104
+            arguments = ["--demo", "--fd", str(listener.fileno()), *(["--host", host] if host else [])]
+            ended = subprocess.run(
+                [str(PYGENTS), "serve", *arguments], cwd=tmp_path, env=ENVIRON, capture_output=True, text=True,
+                timeout=30, check=False, pass_fds=[listener.fileno()],
+            )  # fmt: skip
+        assert ended.returncode == 2
+        assert "0.0.0.0 can be reached from other machines and there is no key" in ended.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_socket_that_is_none_of_tcp(self, tmp_path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen()
+            ended = subprocess.run(
+                [str(PYGENTS), "serve", "--demo", "--fd", str(listener.fileno())], cwd=tmp_path, env=ENVIRON,
+                capture_output=True, text=True, timeout=30, check=False, pass_fds=[listener.fileno()],
+            )  # fmt: skip
+        assert ended.returncode == 2
+        assert "is not one of TCP" in ended.stderr
+
+    def test_a_database_that_everybody_could_replace(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o777)
+        assert "Everybody on this machine can write to the folder" in refusal(tmp_path, "--demo")
+        assert list(tmp_path.iterdir()) == []
+
     def test_developing_code_that_is_not_there(self, tmp_path: Path) -> None:
         assert "There is no file nothing.py" in refusal(tmp_path, "nothing.py", verb="dev")
 

@@ -160,6 +160,14 @@ class TestMachine:
         (tmp_path / "pygents.db").chmod(0o644)
         assert "pygents.db can be read by others" in looked(tmp_path)["files"][0]["text"]
 
+    def test_a_folder_in_which_others_can_write(self, tmp_path: Path) -> None:
+        for mode, code, state in ((0o777, 1, "problem"), (0o770, 0, "warning")):
+            tmp_path.chmod(mode)
+            (finding,) = looked(tmp_path, code=code)["files"]
+            assert (finding["state"], f"({mode:o})" in finding["text"]) == (state, True)
+        tmp_path.chmod(0o1777)
+        assert "files" not in looked(tmp_path)
+
     def test_a_database_of_the_future(self, tmp_path: Path) -> None:
         (tmp_path / "pygents.db").touch()
         os.utime(tmp_path / "pygents.db", (2**33, 2**33))
