@@ -200,8 +200,7 @@ class Guard:
     def _check_origin(self, origins: Sequence[bytes], hosts: Sequence[bytes]) -> None:
         """The page's own origin is fine: by either scheme, it is the Host that the request was sent to."""
         own = [scheme + hosts[0].lower() for scheme in (b"http://", b"https://")] if hosts else []
-        is_own = len(origins) == 1 and origins[0].lower() in own
-        if not is_own and not self._cors.allows(origins):
+        if not (len(origins) == 1 and origins[0].lower() in own) and not self._cors.allows(origins):
             raise ForeignOrigin(
                 "Only pages of this service's own origin may write, and those of cors_origins (PYGENTS_CORS_ORIGINS). "
                 "A program should send no Origin."

@@ -84,6 +84,8 @@ class TestTime:
                 gate.admit([], [credential])
                 best[name] = min(best[name], perf_counter() - begun)
         assert max(best.values()) < 3 * min(best.values()), best
+
+
 def test_a_key_beside_another_is_nobodys() -> None:
     """Whatever the other one is: who looks at one header only would see another caller. A password is no key."""
     gate = Gate(admin_key=KEY)

@@ -92,7 +92,6 @@ class TestHttp:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         policy = answer.headers["content-security-policy"].split("; ")
         assert {"default-src 'self'", "frame-ancestors 'none'"} <= set(policy)
-        assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cross-origin-opener-policy"] == "same-origin"
 
