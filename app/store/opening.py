@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 from ..clock import Clock, system_clock
