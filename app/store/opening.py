@@ -3,10 +3,10 @@
 import sqlite3
 import stat
 from contextlib import closing
-from pathlib import Path
 from urllib.parse import quote
 
 from ..clock import Clock, system_clock
+from ..errors import StartupError
 from ..telemetry import Emit, silent
 from .engine import Engine
 from .local import LocalStore
@@ -32,8 +32,9 @@ def check_folder(url: str) -> None:
 
     In a folder like ``/tmp`` (sticky) only the owner of a file may.
     """
-    folder = Path(url.removeprefix(SQLITE)).parent
-    mode = folder.stat().st_mode if url.startswith(SQLITE) and folder.is_dir() else 0
+    if (file := file_of(url)) is None or not (folder := file.parent).is_dir():
+        return
+    mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise StartupError(
             f"Everybody on this machine can write to the folder {folder}, and put another database in place of this "
