@@ -1,6 +1,7 @@
 """The composition root: the only place that constructs the parts of the service and knows the order of their lives."""
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -47,7 +48,7 @@ from .runtime.watchdog import Watchdog
 from .runtime.worker import Worker
 from .runtime.workers import Workers
 from .settings import Settings, no_key, no_verifier
-from .store.opening import check_folder, open_store
+from .store.opening import doubt_of_folder, open_store
 from .streaming.hub import Hub
 from .streaming.places import Places
 from .streaming.subscription import Patience
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 MOST_EXPECTED = 1000
 """Agents whose turns' counters are there from the start, at 0. Those of all others are there once they begin a turn."""
+log = logging.getLogger("pygents")
+
 STOP_SECONDS = 2.0
 """After the drain, code that was told to stop has this long before its turns are ended without it."""
 
@@ -77,8 +80,6 @@ class Service:
         roster = Roster(agents, catalogue=catalogue, hook_timeout=settings.hook_timeout)
         self._tokens = tokens = _tokens(settings)  # which may refuse: before the store is open
         emit, counting = _counted()
-        if not settings.insecure:
-            check_folder(settings.store)
         store: Store = open_store(settings.store, durability=settings.durability, emit=emit)
         store.listen(counting.hear)
         self._counting = counting
@@ -147,6 +148,8 @@ class Service:
             return
         self._started = True
         loop = asyncio.get_running_loop()
+        if (doubt := doubt_of_folder(self._settings.store)) is not None:
+            log.warning("%s", doubt)
         await self._keys.start()
         await self._sessions.start()
         self._check_closed()

@@ -9,7 +9,7 @@ from ..access.records import KEY_NAME, MOST_A_SECOND, MOST_AT_ONCE, MOST_STREAMS
 from ..access.rules import LONGEST_LIFE_SECONDS
 from ..clock import Clock, from_datetime
 from ..grants import MOST_GRANTS, Grant, Scope, parse_grant
-from .requests import Moment, Name
+from .requests import Moment, Name, Whole
 
 MOST_AGENTS = 32
 """Of one ticket."""
@@ -73,9 +73,11 @@ class CreateKey(BaseModel):
         Field(ge=0, le=MOST_A_SECOND, allow_inf_nan=False, description=f"Requests per second. {AS_SET}"),
     ] = None
     burst: Annotated[
-        int | None, Field(ge=1, le=MOST_AT_ONCE, description="Requests at once before `rate` holds; null: as is set.")
+        int | None,
+        Field(ge=1, le=MOST_AT_ONCE, description="Requests at once before `rate` holds; null: as is set."),
+        Whole,
     ] = None
-    streams: Annotated[int | None, Field(ge=0, le=MOST_STREAMS, description=f"Open at once. {AS_SET}")] = None
+    streams: Annotated[int | None, Field(ge=0, le=MOST_STREAMS, description=f"Open at once. {AS_SET}"), Whole] = None
 
     @model_validator(mode="after")
     def _one_end(self) -> "CreateKey":

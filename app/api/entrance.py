@@ -23,10 +23,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN = ("POST", "/session")
 NOBODY = Principal("", "nobody")
 """Who has not said yet who it is: it may sign in, and that is all."""
-ALONE: tuple[RawHeader, ...] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
+ALONE: tuple[RawHeader, ...] = ((b"cross-origin-resource-policy", b"same-origin"),)
 """On what is answered to a cookie: it is for our own pages, and no other page of the same site may embed it."""
 
 

@@ -45,6 +45,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+Whole = BeforeValidator(_whole)
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_storable)]
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", max_length=64)]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
@@ -68,7 +69,7 @@ class Retry(Body):
     """How often and when a turn that did not complete is run again. It waits for that at the head of the mailbox."""
 
     max_attempts: Annotated[
-        int, Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included."), BeforeValidator(_whole)
+        int, Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included."), Whole
     ]
     delay: float = Field(1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt.")
     factor: float = Field(2, ge=1, le=1000, description="What each further delay is multiplied by.")
@@ -182,7 +183,7 @@ class Memory(Body):
     """The working memory of an agent."""
 
     limit: Annotated[
-        int, Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps."), BeforeValidator(_whole)
+        int, Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps."), Whole
     ]
 
 

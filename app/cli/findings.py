@@ -111,8 +111,8 @@ def of_folder(name: str, mode: int) -> Finding | None:
     if mode & stat.S_ISVTX or not mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None
     if mode & stat.S_IWOTH:
-        text = f"everybody can write to {name} ({mode & 0o777:o}), which is served with --insecure only: chmod o-w"
-        return Finding("files", State.PROBLEM, text)
+        text = f"everybody can write to {name} ({mode & 0o777:o}), and put another database there: chmod o-w"
+        return Finding("files", State.WARNING, text)
     return Finding("files", State.WARNING, f"the group can write to {name} ({mode & 0o777:o}): chmod g-w")
 
 

@@ -6,7 +6,6 @@ from contextlib import closing
 from urllib.parse import quote
 
 from ..clock import Clock, system_clock
-from ..errors import StartupError
 from ..telemetry import Emit, silent
 from .engine import Engine
 from .local import LocalStore
@@ -27,19 +26,21 @@ def open_store(
     return LocalStore(engine=_engine(url, durability), clock=clock, emit=emit)
 
 
-def check_folder(url: str) -> None:
-    """Raises ``StartupError`` if everybody on the machine may put another file where the store's is.
+def doubt_of_folder(url: str) -> str | None:
+    """What is to be said if everybody on the machine may put another file where the store's is.
 
-    In a folder like ``/tmp`` (sticky) only the owner of a file may.
+    In a folder like ``/tmp`` (sticky) only the owner of a file may. It is no reason to refuse: the volumes of some
+    clusters, and the disks of another system, have such folders only, and nobody else who could write there.
     """
-    if (file := file_of(url)) is None or not (folder := file.parent).is_dir():
-        return
-    mode = folder.stat().st_mode
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        raise StartupError(
-            f"Everybody on this machine can write to the folder {folder}, and put another database in place of this "
-            f"one: chmod o-w {folder}, or give --store a file elsewhere, or say --insecure."
-        )
+    if (file := file_of(url)) is None:
+        return None
+    mode = file.parent.stat().st_mode
+    if mode & stat.S_ISVTX or not mode & stat.S_IWOTH:
+        return None
+    return (
+        f"everybody on this machine can write to the folder {file.parent}, and put another database in place of this "
+        f"one: chmod o-w {file.parent}, or give --store a file elsewhere"
+    )
 
 
 def has_keys(url: str) -> bool:

@@ -123,3 +123,13 @@ def verb(tmp_path: Path, *arguments: str | Path, watched: bool = True) -> None:
     files = made(tmp_path / "data", trace)
     assert files or not watched
     assert not open_to_others(files)
+
+
+@pytest.mark.parametrize(("mode", "doubted"), [(0o777, True), (0o1777, False), (0o700, False)])
+def test_a_folder_in_which_others_could_put_another_database(tmp_path: Path, mode: int, doubted: bool) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    with serving(folder, AGENTS) as service:
+        assert httpx.get(f"{service.url}/readyz", trust_env=False, timeout=60).status_code == 200
+    assert ("put another database in place of this one" in service.log) is doubted

@@ -54,7 +54,7 @@ class TestMaking:
         assert secret not in closed.call("GET", "/audit?limit=1000", headers=ADMIN).text
 
     def test_limits_of_its_own(self, closed: Served) -> None:
-        made = make(closed, "agents:read", rate=0.5, burst=3, streams=0)
+        made = make(closed, "agents:read", rate=0.5, burst=3.0, streams=0.0)
         for found in (made, closed.get(f"/keys/{made['id']}", headers=ADMIN)):
             assert (found["rate"], found["burst"], found["streams"]) == (0.5, 3, 0)
         plain = make(closed, "agents:read", rate=None)

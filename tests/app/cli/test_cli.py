@@ -237,11 +237,6 @@ class TestRefused:
         assert ended.returncode == 2
         assert "is not one of TCP" in ended.stderr
 
-    def test_a_database_that_everybody_could_replace(self, tmp_path: Path) -> None:
-        tmp_path.chmod(0o777)
-        assert "Everybody on this machine can write to the folder" in refusal(tmp_path, "--demo")
-        assert list(tmp_path.iterdir()) == []
-
     def test_developing_code_that_is_not_there(self, tmp_path: Path) -> None:
         assert "There is no file nothing.py" in refusal(tmp_path, "nothing.py", verb="dev")
 
