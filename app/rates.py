@@ -70,6 +70,19 @@ class Buckets:
         self._put(caller, full_at)
         return 0.0
 
+    def spend(self, caller: str, pace: Pace) -> tuple[float, Level]:
+        """``take`` and then ``level``, in half the time of both. Of what is refused the level is none that is left."""
+        each, window, _ = pace
+        now = self._clock()
+        full_in = self._full_at.get(caller, now) - now
+        full_in = full_in + each if full_in > 0 else each
+        wait = full_in - window - each * 1e-6
+        if wait > 0:
+            return wait, Level(0, full_in)
+        self._put(caller, now + full_in)
+        left = int((window - full_in) / each + 1e-6)
+        return 0.0, Level(left if left > 0 else 0, full_in)
+
     def charge(self, caller: str, pace: Pace, count: int = 1) -> None:
         """Take tokens for what is done already, though there are none left: the caller waits the longer for the next.
 

@@ -68,9 +68,7 @@ class Body(BaseModel):
 class Retry(Body):
     """How often and when a turn that did not complete is run again. It waits for that at the head of the mailbox."""
 
-    max_attempts: Annotated[
-        int, Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included."), Whole
-    ]
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS, description="All of them, the first included."), Whole]
     delay: float = Field(1, ge=0, le=LONGEST_DELAY, description="Seconds before the second attempt.")
     factor: float = Field(2, ge=1, le=1000, description="What each further delay is multiplied by.")
     max_delay: float | None = Field(
@@ -182,9 +180,7 @@ class Cancel(Body):
 class Memory(Body):
     """The working memory of an agent."""
 
-    limit: Annotated[
-        int, Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps."), Whole
-    ]
+    limit: Annotated[int, Field(ge=1, le=LARGEST_MEMORY, description="Items that the memory keeps."), Whole]
 
 
 class CreateAgent(Body):

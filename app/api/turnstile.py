@@ -11,11 +11,13 @@ from starlette.types import Scope
 
 from ..auth import Principal
 from ..errors import RateLimited, TooManyWrongKeys
-from ..rates import Buckets, Pace, Rates, network_of, whole_seconds
+from ..rates import Pace, Rates, network_of, whole_seconds
 from ..telemetry import Emit, Limit, Refused, silent
 from .answers import RawHeader
 from .caller import CHARGED
 
+_LEFT = b'"requests";r=%d;t=%d'
+_LEFT_OF_BOTH = _LEFT + b', "turns";r=%d;t=%d'
 MAKING = ("/turns", "/turns/batch", "/retry")
 """How the paths end to which a POST makes turns."""
 
@@ -43,13 +45,14 @@ class Turnstile:
             if owed < own + pace.each / 2:  # who has only submitted has used up both, one a moment after the other
                 raise self._refusal("rate", pace, max(owed, own), "Wait a moment.")
             raise self._refusal("turns", pace, owed, "The turns that agents make in the course of yours count, too.")
-        if wait := requests.take(caller, pace):
+        wait, (left, full_in) = requests.spend(caller, pace)
+        if wait:
             raise self._refusal("rate", pace, wait, "Wait a moment.")
-        left = _left(b"requests", requests, caller, pace)
-        if makes:
-            turns.take(caller, pace)
-            left += b", " + _left(b"turns", turns, caller, pace)
-        return ((b"ratelimit-policy", _policy(pace, makes=makes)), (b"ratelimit", left))
+        if not makes:
+            return ((b"ratelimit-policy", _policy(pace, makes)), (b"ratelimit", _LEFT % (left, ceil(full_in))))
+        _, (more, all_in) = turns.spend(caller, pace)
+        told = _LEFT_OF_BOTH % (left, ceil(full_in), more, ceil(all_in))
+        return ((b"ratelimit-policy", _policy(pace, makes)), (b"ratelimit", told))
 
     def may_guess(self, scope: Scope) -> bool:
         """Whether a key that could be guessed is looked at: not while too many wrong ones come from the address."""
@@ -99,13 +102,8 @@ def address_of(scope: Scope) -> str:
     return network_of(client[0]) if client else ""
 
 
-def _left(what: bytes, buckets: Buckets, caller: str, pace: Pace) -> bytes:
-    tokens, full_in = buckets.level(caller, pace)
-    return b'"%s";r=%d;t=%d' % (what, tokens, ceil(full_in))
-
-
 @lru_cache(1024)
-def _policy(pace: Pace, *, makes: bool) -> bytes:
+def _policy(pace: Pace, makes: bool) -> bytes:
     quotas = ("requests", "turns") if makes else ("requests",)
     return ", ".join(_quota(what, pace) for what in quotas).encode()
 

@@ -172,3 +172,21 @@ def test_seconds_are_rounded_up(seconds: float, whole: int) -> None:
 )
 def test_who_is_one_caller(host: str, network: str) -> None:
     assert network_of(host) == network
+
+
+@given(
+    rate=st.floats(0.1, 1000), burst=st.integers(1, 20),
+    steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 3)), max_size=40),
+)  # fmt: skip
+def test_to_spend_is_to_take_and_to_look(rate: float, burst: int, steps: list[tuple[float, int]]) -> None:
+    clock, pace = Clock(), Pace.of(rate, burst)
+    one, other = Buckets(clock=clock), Buckets(clock=clock)
+    for passed, charged in steps:
+        clock.now += passed
+        for buckets in (one, other):
+            buckets.charge("a", pace, charged)
+        wait, level = one.spend("a", pace)
+        assert wait == pytest.approx(other.take("a", pace))
+        if not wait:
+            assert level == pytest.approx(other.level("a", pace), abs=1e-9)
+        assert one.level("a", pace) == pytest.approx(other.level("a", pace), abs=1e-9)
