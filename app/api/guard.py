@@ -166,13 +166,13 @@ class Guard:
         Raises ``ServiceError`` for a request that must not go further.
         """
         caller: Principal | None = ANYBODY
-        if scope["path"].endswith("\n"):  # the router's patterns end before it
-            raise NotFound(NOWHERE)
         if scope["path"] not in PROBES:
             self._check_host(scope, headers.get(b"host", []))
             if scope["method"] not in SAFE_METHODS and b"origin" in headers:
                 self._check_origin(headers[b"origin"], headers.get(b"host", []))
             caller = self._entrance.admit(scope, headers)
+            if scope["path"].endswith("\n"):  # the router's patterns end before it
+                raise NotFound(NOWHERE)
         for length in headers.get(b"content-length", ()):
             if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
                 raise self._too_large()
