@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from .access.records import NO_LIMITS, AccessKey, KeyLimits
@@ -140,7 +140,6 @@ class Gate:
         """With ``visitors`` it is never open: who issues their tokens says who comes in."""
         self._visitors = visitors
         self._digest = hashlib.sha256(admin_key.encode()).digest() if admin_key is not None else None
-        self._admin = _settings_admin(self._digest) if self._digest is not None else SETTINGS_ADMIN
         self._clock = clock
         self._known: Mapping[bytes, _Known] = {}
 
@@ -171,7 +170,7 @@ class Gate:
             return None
         digest = hashlib.sha256(given).digest()
         if chosen and self._digest is not None and hmac.compare_digest(digest, self._digest):
-            return self._admin
+            return SETTINGS_ADMIN
         known = self._known.get(given[ID], NOBODY)
         if hmac.compare_digest(digest, known.digest):
             return known.principal if known.until is None or self._clock() < known.until else None
@@ -181,8 +180,8 @@ class Gate:
         """The caller that has this ``Principal.holder``, if it would be admitted now."""
         if id == ANONYMOUS:
             return ANYBODY if self.open else None
-        if self._digest is not None and hmac.compare_digest(id.encode(), self._admin.holder.encode()):
-            return self._admin
+        if id == ADMIN:
+            return SETTINGS_ADMIN if self._digest is not None else None
         known = self._known.get(id.encode(), NOBODY)
         if known is NOBODY and self._visitors is not None:
             return self._visitors.by_credential(id)
@@ -197,8 +196,8 @@ class Gate:
         """When what has admitted the caller is void; None: that is not known."""
         return principal.until or self._known.get(principal.id.encode(), NOBODY).until
 
-    def digest_of_session(self, token: bytes, holder: str) -> bytes:
-        """What is stored of the token of a session that ``holder`` has begun.
+    def digest_bound(self, token: bytes, holder: str) -> bytes:
+        """What is stored of the token of a session or a ticket that is ``holder``'s.
 
         Where that is the key of the settings, the key is in it: started with another key, the service does not know the
         token. Alone, a hash of a key that a person has chosen could be tried out by whoever reads the database.
@@ -219,12 +218,6 @@ class Gate:
         """Whether the time of any key will be over."""
         now = self._clock()
         return any(known.until is not None and known.until > now for known in self._known.values())
-
-
-def _settings_admin(digest: bytes) -> Principal:
-    """What holds its tickets names the key by 32 bits of its digest: they end with the key, and the database that they
-    are in is no great help to who would find it by trying."""
-    return replace(SETTINGS_ADMIN, credential=f"{ADMIN}.{digest[:4].hex()}")
 
 
 def _known(key: AccessKey) -> _Known:

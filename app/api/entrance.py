@@ -9,6 +9,7 @@ from functools import partial
 
 from starlette.types import Scope
 
+from ..access.records import NO_LIMITS
 from ..auth import Gate, Principal, possible_token
 from ..errors import ForeignOrigin, Unauthorized, UnsupportedMediaType
 from . import bodies
@@ -43,7 +44,7 @@ class Entrance:
         if caller is None and not ticket and not x_api_key and _says_nothing(authorization):
             caller = self._without_key(scope, heads)
         if caller is None and (ticket or self._token(heads) is None):
-            if authorization or x_api_key:
+            if x_api_key or not _says_nothing(authorization):
                 self._turnstile.guessed(scope)
             raise unauthorized()
         return caller
@@ -54,7 +55,15 @@ class Entrance:
         return await self._verified(scope, token, self._tokens) if token is not None and self._tokens else None
 
     async def by_key(self, scope: Scope, key: str) -> Principal:
-        """Whose key or token it is, that was sent in a body. Raises ``ServiceError``; a wrong one is counted."""
+        """Whose key or token it is, that was sent in a body. Raises ``ServiceError``; a wrong one is counted as such,
+        and a right one as a request of its caller.
+        """
+        caller = await self._of_key(scope, key)
+        if self._turnstile.counts or caller.limits is not NO_LIMITS:
+            self._turnstile.enter(scope, caller)
+        return caller
+
+    async def _of_key(self, scope: Scope, key: str) -> Principal:
         sent = [b"Bearer " + key.encode()]
         caller = self._gate.admit(sent, [], chosen=self._turnstile.may_guess(scope))
         if caller is None and self._tokens is not None and (token := possible_token(sent, [])) is not None:

@@ -129,15 +129,15 @@ class Guard:
                 await self._by_ticket(scope, receive, answer)
                 return
             scope[PRINCIPAL], scope[CALLER] = principal, principal.id
-            if (self._turnstile.counts or principal.limits is not NO_LIMITS) and scope["path"] not in PROBES:
+            if (self._turnstile.counts or principal.limits is not NO_LIMITS) and not _is_uncounted(scope):
                 answer.further += self._turnstile.enter(scope, principal)
             answer.further += further_of(principal)
             if not principal.everything:
                 scopes.check(principal, scope["method"], scope["path"])
             counted = self._counted(receive) if b"transfer-encoding" in headers else receive
             await self._app(scope, counted, answer.send)
-        except (_TooLarge, BodyTooLarge):
-            await self._refuse_body(receive, answer)
+        except (_TooLarge, BodyTooLarge) as error:
+            await self._refuse_body(receive, answer, error if isinstance(error, BodyTooLarge) else self._too_large())
         except ServiceError as error:
             if answer.started:
                 raise
@@ -246,11 +246,11 @@ class Guard:
 
         return counted
 
-    async def _refuse_body(self, receive: Receive, answer: "_Answer") -> None:
+    async def _refuse_body(self, receive: Receive, answer: "_Answer", error: BodyTooLarge) -> None:
         """Answer 413, then read on for a while and throw it away, then close the connection."""
         if answer.started:
-            raise self._too_large()
-        refusal = response(self._too_large())
+            raise error
+        refusal = response(error)
         headers = [*refusal.raw_headers, (b"connection", b"close")]
         await answer.send({"type": "http.response.start", "status": refusal.status_code, "headers": headers})
         await answer.send({"type": "http.response.body", "body": refusal.body, "more_body": True})
@@ -299,6 +299,12 @@ def _request_id(headers: Heads) -> bytes:
             return given
         case _:
             return new_id().encode()
+
+
+def _is_uncounted(scope: Scope) -> bool:
+    """Probes are, and to sign out, which must always be possible."""
+    path: str = scope["path"]
+    return path in PROBES or (path == "/session" and scope["method"] == "DELETE")
 
 
 async def _linger(receive: Receive) -> None:

@@ -90,6 +90,10 @@ class Sessions(Protocol):
 
     def find(self, token: bytes) -> Principal | None: ...
 
+    def by_holder(self, id: str) -> Principal | None:
+        """Of a session, or of whatever else admits a caller: who has this ``Principal.holder`` now."""
+        ...
+
     async def begin(
         self, principal: Principal, scopes: Sequence[str], *, entry: Entry | None = None, replaces: bytes = b""
     ) -> tuple[str, Principal]: ...

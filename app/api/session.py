@@ -7,11 +7,13 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive
 from starlette.types import Scope as AsgiScope
 
 from ..access.records import Entry
 from ..auth import ANONYMOUS, Gate, Principal
 from ..clock import to_rfc3339
+from ..errors import BodyTooLarge
 from ..grants import Grant, Names, Scope
 from . import bodies
 from .access_bodies import SignIn
@@ -24,6 +26,8 @@ from .heads import heads_of
 from .queries import NoQuery
 from .services import services
 
+MOST_BYTES = 64 * 1024
+"""Of a body without any other credential. The longest key is a quarter of it."""
 router = APIRouter(tags=["access"], redirect_slashes=False)
 
 
@@ -69,8 +73,9 @@ async def sign_out(request: Request, _query: Annotated[NoQuery, Query()]) -> Res
 
 async def _who(request: Request) -> Principal:
     """By a header or by the body, not by both. Raises ``Unauthorized``."""
-    asked = bodies.validate(SignIn, await bodies.read_optional_json(request))
     principal = principal_of(request.scope)
+    receive = _small(request.receive) if principal is NOBODY else request.receive
+    asked = bodies.validate(SignIn, await bodies.receive_optional_json(heads_of(request.scope), receive))
     if principal is not NOBODY:
         if asked.key is not None and principal.id != ANONYMOUS:
             raise unauthorized("There is a key in a header and another one in the body. Send one.")
@@ -78,6 +83,21 @@ async def _who(request: Request) -> Principal:
     if asked.key is None:
         raise unauthorized('Send a key of the service once, as {"key": "…"} or in a header.')
     return await cast(Entrance, request.app.state.entrance).by_key(request.scope, asked.key)
+
+
+def _small(receive: Receive) -> Receive:
+    """For a body of somebody who has not said yet who it is: nobody else can have a large one read."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MOST_BYTES:
+            raise BodyTooLarge(f"To sign in takes a body of {MOST_BYTES} bytes at most.", limit=MOST_BYTES)
+        return message
+
+    return bounded
 
 
 def _logged(scope: AsgiScope, action: str) -> Entry | None:

@@ -69,5 +69,5 @@ async def _wait(its: Services, ending: Ending, seconds: float, client: Waiter) -
     while not ending.done() and (left := until - loop.time()) > 0:
         if await wait_or_leave(ending, client, min(left, LOOK_SECONDS)):
             raise Gone
-        if its.gate.by_holder(client.holder) is None:
+        if not ending.done() and its.sessions.by_holder(client.holder) is None:
             raise Unauthorized("The key is not valid any more.", headers={"WWW-Authenticate": "Bearer"})

@@ -63,7 +63,7 @@ class Sessions:
     def find(self, token: bytes) -> Principal | None:
         """Who was signed in with this token, if that is still valid. The session counts as used now."""
         for holder in ("", ADMIN):
-            found = self._open.get(self._gate.digest_of_session(token, holder))
+            found = self._open.get(self._gate.digest_bound(token, holder))
             if found is not None:
                 found.proven = True
                 principal = self._principal(found)
@@ -83,6 +83,10 @@ class Sessions:
         found = self._open.get(bytes.fromhex(id.removeprefix(SESSION)))
         return self._principal(found) if found is not None and found.proven else None
 
+    def digest_bound(self, token: bytes, holder: str) -> bytes:
+        """As the gate's."""
+        return self._gate.digest_bound(token, holder)
+
     def _principal(self, found: _Open) -> Principal | None:
         session = found.session
         caller = self._gate.by_holder(session.key)
@@ -90,7 +94,11 @@ class Sessions:
             return None
         if found.principal is None:
             if caller.credential:  # a token, which is not there to say what it allows
-                caller = Principal.of(caller.id, session.name, map(parse_grant, session.scopes.split()))
+                try:
+                    grants = [parse_grant(text) for text in session.scopes.split()]
+                except ValueError:  # of a later version, which knows more scopes
+                    return None
+                caller = Principal.of(caller.id, session.name, grants)
             found.principal = replace(caller, credential=_id(session.digest), until=session.until)
         return found.principal
 
@@ -111,7 +119,7 @@ class Sessions:
         If the key has too many, those that were least lately used end.
         """
         token = "pys_" + secrets.token_hex(32)
-        digest = self._gate.digest_of_session(token.encode(), principal.holder)
+        digest = self._gate.digest_bound(token.encode(), principal.holder)
         said = (principal.name, " ".join(scopes)) if principal.credential else ("", "")
         session = Session(digest, principal.holder, self._gate.end_of(principal), 0, *said)
         before = self._digest(replaces)
@@ -146,7 +154,7 @@ class Sessions:
 
     def _digest(self, token: bytes) -> bytes:
         """Of the session that has this token; b"" if none has."""
-        known = (self._gate.digest_of_session(token, holder) for holder in ("", ADMIN))
+        known = (self._gate.digest_bound(token, holder) for holder in ("", ADMIN))
         return next((digest for digest in known if digest in self._open), b"") if token else b""
 
     def _remember(self, session: Session, *, proven: bool) -> None:

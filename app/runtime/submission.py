@@ -30,6 +30,8 @@ from .requests import Lineage, TurnRequest
 from .translation import core_turn, repeated
 
 YIELD_EVERY = 50
+OVER = (errors.TurnEnded, errors.TurnNotFound, errors.AgentNotFound)
+"""What cancelling a turn is answered where there is nothing left to cancel."""
 """Turns of an array that are checked before the event loop does something else."""
 
 
@@ -200,7 +202,10 @@ class Submission:
                 for child in parents
                 if cascade.may(child.agent)
             )
-            answers = await asyncio.gather(*cancels, return_exceptions=True)  # some have ended, or are gone
+            answers = await asyncio.gather(*cancels, return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException) and not isinstance(answer, OVER):
+                    raise answer
             count += sum(isinstance(answer, Cancelled) for answer in answers)
         return count
 

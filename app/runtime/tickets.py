@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from ..access import rules
 from ..access.commands import CloseTicket, IssueTicket, RedeemTicket, SettleTickets
 from ..access.records import Ticket
-from ..auth import Principal, digest_of
+from ..auth import ADMIN, Principal
 from ..ports import Store
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,10 @@ class Admitting(Protocol):
         """The caller that has this ``Principal.holder``, if it would be admitted now."""
         ...
 
+    def digest_bound(self, token: bytes, holder: str) -> bytes:
+        """What is stored of a token that is ``holder``'s: of no use with another key of the settings."""
+        ...
+
 
 class Tickets:
     """Admits connections. That only one is open at a time is for those to see to who hold the connections."""
@@ -44,7 +48,9 @@ class Tickets:
     async def issue(self, principal: Principal, agents: Sequence[str]) -> tuple[str, int]:
         """A ticket, and when it is void if it has opened no stream. Raises TooManyTickets."""
         token = "pyt_" + secrets.token_hex(32)
-        ticket = Ticket(digest_of(token), principal.holder, tuple(agents), None)
+        ticket = Ticket(
+            self._gate.digest_bound(token.encode(), principal.holder), principal.holder, tuple(agents), None
+        )
         reply = await self._store.execute(IssueTicket(ticket))
         return token, reply.ticket.until or 0
 
@@ -53,9 +59,7 @@ class Tickets:
 
         The key that the ticket is of must still be valid. Its scopes are those that it had: they never change.
         """
-        digest = digest_of(token)
-        if await self._store.get_ticket(digest) is None:  # looked up first: guessing costs no write
-            raise rules.void()
+        digest = await self._known(token)
         self._open[digest] += 1  # before it is written: whoever leaves meanwhile is then not the last
         try:
             ticket = (await self._store.execute(RedeemTicket(digest, path, agent))).ticket
@@ -67,6 +71,14 @@ class Tickets:
             self._leave(digest)
             raise rules.void()
         return Admission(principal, digest.hex(), self._leaving(digest))
+
+    async def _known(self, token: str) -> bytes:
+        """By what it is stored. Looked up before anything else: guessing costs no write. Raises Unauthorized."""
+        for holder in ("", ADMIN):
+            digest = self._gate.digest_bound(token.encode(), holder)
+            if await self._store.get_ticket(digest) is not None:
+                return digest
+        raise rules.void()
 
     def _leaving(self, digest: bytes) -> Callable[[], None]:
         left = False

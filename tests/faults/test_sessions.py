@@ -130,9 +130,32 @@ async def test_another_key_in_the_settings_is_another_admin(own: Own, tmp_path: 
     async with browsing(service, ADMIN_KEY) as browser:
         service.restart()
         assert await browser.status() == 200
+        tickets = [await ticket(browser.http), await ticket(browser.http, ADMIN_KEY)]
         file.write_text(f"{ADMIN_KEY}-of-tomorrow")
         service.restart()
         assert await browser.status() == 401
+        assert [await browser.status(f"{STREAM}?ticket={each}", cookie="none") for each in tickets] == [401, 401]
+
+
+async def ticket(http: httpx.AsyncClient, key: str | None = None) -> str:
+    headers = {"X-API-Key": key} if key is not None else {}
+    answer = await http.post("/stream-tickets", json={"agents": ["coded"]}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["ticket"])
+
+
+async def test_it_can_wait_for_a_turns_end(own: Own, tmp_path: Path) -> None:
+    service = own()
+    gate = {"kwargs": {"gate": str(tmp_path / "gate")}, "tool": "gated"}
+    async with browsing(service, await root_of(service)) as browser:
+        assert (await browser.http.post("/agents", json={"name": "a", "tools": ["gated"]})).status_code == 201
+        waited = asyncio.create_task(browser.http.post("/agents/a/turns", json=gate, headers={"Prefer": "wait=4"}))
+        assert (await waited).status_code == 202, "longer than it takes to look whether the key is valid"
+        turn = (await browser.http.get("/agents/a/turns")).json()["items"][0]
+        waiting = asyncio.create_task(browser.http.get(f"/turns/{turn['id']}?wait=30"))
+        (tmp_path / "gate").touch()
+        answer = await waiting
+        assert (answer.status_code, answer.json()["status"]) == (200, "completed")
 
 
 async def test_a_restore_signs_everybody_out(own: Own, tmp_path: Path) -> None:

@@ -126,6 +126,29 @@ class TestSigningIn:
             for _ in range(5):
                 problem(served.call("GET", "/agents", headers=stale), "unauthorized")
 
+    def test_nor_are_passwords_for_a_proxy(self) -> None:
+        """Or a page that asks whether one is signed in would keep the admin of the settings out."""
+        with serving(Settings.model_validate({"admin_key": SETTINGS_KEY, "wrong_keys": 1})) as served:
+            for _ in range(5):
+                answer = served.call("GET", "/session", headers={"Authorization": "Basic Zm9vOmJhcg=="})
+                problem(answer, "unauthorized")
+            assert served.call("GET", "/session", headers=ADMIN).status_code == 200
+
+    def test_it_is_a_request_of_the_keys(self, closed: Served) -> None:
+        key = make(closed, "agents:read", rate=0.001, burst=2)
+        cookie = sign_in(closed, key["key"])
+        assert status(closed, **cookie) == 200
+        problem(closed.call("POST", "/session", json={"key": key["key"]}), "rate-limited")
+        assert status(closed, **cookie) == 429
+        assert status(closed, method="DELETE", **cookie, **OWN) == 204, "to sign out is always possible"
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_nobody_has_a_large_body_read(self, closed: Served, chunked: bool) -> None:
+        large = b'{"key": "%s"}' % (b"k" * 100_000)
+        content = iter([large[:50_000], large[50_000:]]) if chunked else large
+        answer = closed.call("POST", "/session", content=content, headers={"Content-Type": "application/json"})
+        problem(answer, "body-too-large")
+
     def test_attempts_without_a_key_are_counted_for_their_address(self) -> None:
         settings = {"admin_key": SETTINGS_KEY, "rate": 0.001, "rate_burst": 2, "wrong_keys": 0}
         with serving(Settings.model_validate(settings)) as served:
