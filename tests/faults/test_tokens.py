@@ -74,7 +74,6 @@ class TestForged:
             assert await status(service, known) == 200
             forged = [issuer.token("admin", key=OTHER_RSA_KEY, sub=f"eve-{number}") for number in range(300)]
             async with calling(service.url) as caller:
-
                 at_once = asyncio.Semaphore(40)
 
                 async def sent(token: str) -> httpx.Response:
